@@ -95,7 +95,9 @@ def _file(path: str) -> Any:
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConnectionConfigError(f"could not read file:{path}: {error.strerror}") from None
+        # Scheduler, triggerer and worker may run in different directories.
+        where = "" if Path(path).is_absolute() else f"; a relative path starts in {Path.cwd()} here"
+        raise ConnectionConfigError(f"could not read file:{path}: {error.strerror}{where}") from None
     except UnicodeDecodeError:
         raise ConnectionConfigError(f"file:{path} must contain JSON or YAML in UTF-8") from None
     except yaml.YAMLError as error:
