@@ -137,6 +137,10 @@ class Remembered:
         self._decode, self._most = decode, most
         self._last: Listing[Any] | None = None
 
+    def has(self, content: bytes) -> bool:
+        """Whether the previous body was equal, and is kept."""
+        return self._last is not None and self._last.is_of(content)
+
     def __call__(self, content: bytes) -> Any:
         last = self._last
         if last and last.is_of(content):

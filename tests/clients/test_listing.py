@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from pytest_mock import MockerFixture
 
+from airflow_provider.clients import answers
 from airflow_provider.clients import listing as listings
+from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.cocktail.run_list import decode_runs
 from airflow_provider.clients.listing import Listing, Remembered
 from airflow_provider.clients.quay.build_list import decode_builds
 from airflow_provider.clients.reading import LARGE
 from airflow_provider.clients.service_stage.release_list import decode_tasks
+from airflow_provider.clients.transport import Transport
+from tests.support.scripted import Scripted
 
 LISTS = pytest.mark.parametrize(
     ("decode", "body"),
@@ -106,3 +111,22 @@ def test_a_list_of_very_many_empty_items_is_not_remembered(decode, body, nameles
 def test_the_items_of_a_large_list_are_there(decode, body):
     listing = decode(body % (b'"' + b"x" * LARGE + b'"'))
     assert listing.item("7")["text"] == "x" * LARGE
+
+
+def test_what_equals_the_list_before_is_not_checked_again(scripted: Scripted, mocker: MockerFixture) -> None:
+    checked = mocker.spy(answers, "check_size")
+    body = b'[{"buildRunSeq": 7, "text": "%s"}]'
+    scripted.script = [(200, {}, body % text) for text in (b"x", b"x", b"y")]
+    transport, decode = Transport("cocktail", scripted.url), Remembered(decode_runs)
+    read = [transport.get("/runs", decode=decode).item("7")["text"] for _ in range(3)]
+    assert (read, checked.call_count) == (["x", "x", "y"], 2)
+
+
+def test_a_secret_that_was_not_known_when_the_list_came_is_masked_in_the_same_list(scripted: Scripted) -> None:
+    scripted.always = (200, {}, b'[{"buildRunSeq": 7, "text": "token topsecret-of-a-bot"}]')
+    transport, decode = Transport("cocktail", scripted.url), Remembered(decode_runs)
+    transport.auth = HeaderAuth("Authorization", "Bearer another")
+    before = transport.get("/runs", decode=decode).item("7")["text"]
+    transport.redact.add("topsecret-of-a-bot")
+    after = transport.get("/runs", decode=decode).item("7")["text"]
+    assert (before, after) == ("token topsecret-of-a-bot", "token ***")
