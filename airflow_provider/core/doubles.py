@@ -10,7 +10,7 @@ from airflow_provider.core.lines import name_of, warning
 from airflow_provider.core.progress import Progress
 from airflow_provider.core.record import StartRecord
 from airflow_provider.exceptions import Effect, ReleasePipelineError
-from airflow_provider.execution import Execution
+from airflow_provider.execution import Execution, ExecutionState
 
 
 def end_doubles(progress: Progress, ours: str, found: list[Execution]) -> Program[list[str]]:
@@ -20,10 +20,14 @@ def end_doubles(progress: Progress, ours: str, found: list[Execution]) -> Progra
     """
     left = []
     for double in found:
-        if double.id == ours or not progress.policy.needs_cancel(double):
+        if double.id == ours:
             continue
-        text = f"{name_of(double.ref)} is a late result of a start of this task: canceling it, and keeping {ours}"
-        yield Log([warning(text)])
+        late = f"{name_of(double.ref)} is a late result of a start of this task"
+        if double.state is ExecutionState.SUCCEEDED:
+            yield Log([warning(f"{late}, and has succeeded beside {ours}")])
+        if not progress.policy.needs_cancel(double):
+            continue
+        yield Log([warning(f"{late}: canceling it, and keeping {ours}")])
         try:
             yield Cancel(double.ref, "canceled by Airflow: a second execution of the same start")
         except ReleasePipelineError as error:

@@ -24,6 +24,7 @@ from airflow_provider.core.approving import (
 from airflow_provider.core.question import body_of, subject_of
 from airflow_provider.exceptions import Call, ExecutionTimeout
 from airflow_provider.links import QUESTION_XCOM
+from airflow_provider.operators.attempt import push_if_standing
 from airflow_provider.operators.base import in_dag_test
 from airflow_provider.storable import storable
 
@@ -162,7 +163,7 @@ class Asking:
 
     def identify(self, question: Question) -> None:
         """Tell triggers which question stands under the required actions from now on."""
-        self._context["ti"].xcom_push(QUESTION_XCOM, self.name_of(question))
+        push_if_standing(self._context, QUESTION_XCOM, self.name_of(question))
 
     def notify(self, subject: str, body: str) -> None:
         """Notify people that a decision is needed; for a few seconds at most, because this process must end."""

@@ -98,6 +98,16 @@ def is_asking_airflow() -> bool:
     return False
 
 
+def push_if_standing(context: Context, key: str, value: str) -> None:
+    """Push an XCom that triggers read, unless Airflow has given this attempt up.
+
+    Airflow would accept it: a worker that was frozen would overwrite what the next attempt has pushed, whose trigger
+    would then take its own end for a person's act.
+    """
+    if not _is_stale(context):
+        context["ti"].xcom_push(key, value)
+
+
 def require_standing(context: Context) -> None:
     """Refuse to continue an attempt that Airflow has given up.
 

@@ -31,7 +31,7 @@ from airflow_provider.core.commands import (
 )
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM, QUESTION_XCOM
-from airflow_provider.operators.attempt import AttemptOver
+from airflow_provider.operators.attempt import AttemptOver, push_if_standing
 from airflow_provider.operators.base import ClientT, WaitingOperator, noticed_within
 from airflow_provider.progress import new_log_lines
 from airflow_provider.unforeseen import unforeseen
@@ -159,7 +159,7 @@ class Carrier(Generic[ClientT]):
         arguments = self._trigger_arguments()
         if marker := arguments.get("marker"):
             # A trigger that is killed reads it, to see whether the task is still waiting for this start.
-            self._context["ti"].xcom_push(MARKER_XCOM, marker)
+            push_if_standing(self._context, MARKER_XCOM, marker)
         if arguments.get("has_asked"):
-            self._context["ti"].xcom_push(QUESTION_XCOM, "")
+            push_if_standing(self._context, QUESTION_XCOM, "")
         self.operator.defer_wait(wait.ref, wait.deadline, begun=wait.begun.to_json(), **arguments)

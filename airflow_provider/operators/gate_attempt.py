@@ -15,6 +15,7 @@ from airflow_provider.core.waiting import GUESS, Outcome, named_exactly
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.asking import Asking, as_json
+from airflow_provider.operators.attempt import push_if_standing
 from airflow_provider.operators.base import DEFERRAL_MARGIN, ClientT, noticed_within, waiting_for
 from airflow_provider.operators.carrying_out import save_record
 from airflow_provider.operators.gated import KEY
@@ -144,7 +145,7 @@ class GateAttempt(Generic[ClientT]):
         marker = operator.trigger_arguments(None if is_guess or record is None else record.marker)["marker"]
         if marker:
             # A trigger that is being ended compares it: does the task still wait for this start?
-            ti.xcom_push(MARKER_XCOM, marker)
+            push_if_standing(self._context, MARKER_XCOM, marker)
         ends = [each for each in (command.deadline, question.deadline if gate else None) if each is not None]
         trigger = GateTrigger(
             system=operator.system,

@@ -160,11 +160,11 @@ class StartOperator(WaitingOperator[ClientT]):
         # Not at the top: parsing a DAG file does not need these.
         from airflow_provider.core.canceling import RESUMED
         from airflow_provider.core.starting import Start
-        from airflow_provider.operators.attempt import attempt_of
+        from airflow_provider.operators.attempt import attempt_of, push_if_standing
 
         if resumed and record:
             # From now on this process is responsible for the execution, not a triggerer that returns late.
-            context["ti"].xcom_push(MARKER_XCOM, RESUMED + record.marker)
+            push_if_standing(context, MARKER_XCOM, RESUMED + record.marker)
         start: Start | None = None
         begun = time.time()
 

@@ -24,7 +24,6 @@ from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import clear_task_instances
 from airflow.models.trigger import Trigger
-from airflow.models.xcom import XComModel
 from airflow.sdk import BaseOperator
 from airflow.sdk.api.datamodels._generated import BundleInfo
 from airflow.sdk.execution_time import supervisor, task_runner
@@ -130,11 +129,6 @@ class RealTask(attempts.Task):
     def numbers(self) -> tuple[int, int]:
         """``try_number`` and ``max_tries``."""
         return self.read(lambda ti: (ti.try_number, ti.max_tries))  # type: ignore[no-any-return]
-
-    def xcoms(self) -> dict[str, Any]:
-        with create_session() as session:
-            rows = session.query(XComModel).filter_by(**self.where).all()
-            return {row.key: XComModel.deserialize_value(row) for row in rows}
 
     # The scheduler
 

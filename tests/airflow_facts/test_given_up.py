@@ -58,6 +58,21 @@ def test_a_clear_sets_max_tries_when_its_attempt_ends_by_itself_unless_that_was_
     assert (task.state, task.max_tries) == (state, max_tries)
 
 
+def push_an_xcom(operator: Any, context: Any) -> None:
+    context["ti"].xcom_push("of", "the attempt that was given up")
+
+
+def test_a_given_up_attempt_can_overwrite_an_xcom_of_the_next_one(notes: Notes) -> None:
+    task = RealTask().queue()
+
+    def clear_and_push(cleared: RealTask) -> None:
+        cleared.clear()
+        cleared.push_xcom("of", "the next attempt")
+
+    end_after(task, clear_and_push, push_an_xcom, notes)
+    assert task.xcoms()["of"] == "the attempt that was given up"
+
+
 # Who has ended it?
 
 

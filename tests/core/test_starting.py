@@ -154,6 +154,16 @@ def test_of_two_executions_of_one_start_the_one_that_has_succeeded_counts():
     assert len(life.intents) == 1
 
 
+def test_an_execution_that_has_succeeded_beside_the_one_that_is_followed_is_named():
+    found: list[Execution] = []
+    life = Life(MARKED, lambda number: LOST, find=lambda: found)
+    assert isinstance(life.attempt(until=lambda command: isinstance(command, Find)), Ends)
+    found += [execution("first", ExecutionState.SUCCEEDED), execution("second", ExecutionState.RUNNING)]
+    assert life.attempt()["id"] == "second"
+    said = [line.text for each in life.commands if isinstance(each, Log) for line in each.lines]
+    assert "build first is a late result of a start of this task, and has succeeded beside second" in said
+
+
 def test_what_failed_while_its_start_got_no_answer_may_still_be_rolled_back():
     """Its failure counts if it is still there after some seconds."""
     policy = msgspec.structs.replace(

@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 
 from airflow_provider.clients.session import READS
+from airflow_provider.core.record import read_record
 from airflow_provider.hooks.quay import QuayHook
+from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.attempt import AttemptOver
+from airflow_provider.operators.code_stream import CodeStreamRunPipelineOperator
 from tests.support import service_stage_tasks
 from tests.support.attempts import Task
 from tests.support.classes import CLASSES, SHOP
 from tests.support.code_stream_tasks import GERRIT_CHANGE, start, start_until_it_asks
+from tests.support.code_stream_tasks import SHOP as PIPELINE
 from tests.support.service_stage_tasks import APPROVAL, APPROVED
 from tests.support.starters import failed_event
 from tests.support.story import SLOW
@@ -76,3 +80,36 @@ def test_an_attempt_that_is_over_sends_nothing_more(systems, cls, mocker):
     error = task.attempt().error
     assert isinstance(error, AttemptOver), error
     assert writes(systems, cls.system) == before
+
+
+def given_up(task: Task) -> None:
+    """While its attempt is frozen, Airflow gives it up, and the next one defers."""
+    task.clear()
+    task.begin_another_attempt()
+    task.push_xcom(MARKER_XCOM, "of the next attempt")
+
+
+def test_an_attempt_that_is_over_does_not_hide_from_triggers_what_the_next_one_waits_for(systems, mocker):
+    task = Task(lambda: CodeStreamRunPipelineOperator(task_id="send", pipeline=PIPELINE, deferrable=True))
+
+    def frozen() -> float:
+        given_up(task)
+        return 0.0
+
+    mocker.patch("airflow_provider.operators.carrying_out.noticed_within", frozen)
+    task.attempt()
+    assert task.xcoms()[MARKER_XCOM] == "of the next attempt"
+
+
+def test_an_attempt_that_is_over_as_it_resumes_does_not_hide_it_either(systems, mocker):
+    systems.reset(60)
+    task = Task(lambda: CodeStreamRunPipelineOperator(task_id="send", pipeline=PIPELINE, deferrable=True))
+    event = task.fire(task.trigger(task.attempt()))
+
+    def frozen(record: object, system: str) -> object:
+        given_up(task)
+        return read_record(record, system)
+
+    mocker.patch("airflow_provider.core.record.read_record", frozen)
+    task.resume(event)
+    assert task.xcoms()[MARKER_XCOM] == "of the next attempt"

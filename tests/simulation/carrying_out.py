@@ -21,7 +21,7 @@ from airflow_provider.core.commands import (
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.lines import Level
 from airflow_provider.exceptions import ReleasePipelineError
-from tests.simulation.airflow import NOTICED, AirflowError
+from tests.simulation.airflow import NOTICED, AirflowError, StaleError
 from tests.simulation.world import Steps
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class CommonCarrier(ABC):
         self.worker.is_deferring = True
         self.world.point("defer", self.worker)
         if self.marker:
-            yield from self.airflow.push(self.worker, MARKER_XCOM, self.marker)
+            yield from self.push_if_standing(MARKER_XCOM, self.marker)
         try:
             yield from self.airflow.defer(self.worker, trigger())
         except AirflowError as error:
@@ -164,6 +164,17 @@ class CommonCarrier(ABC):
             raise AttemptOver(f"this attempt may not be Airflow's any more: {error}") from None
         if state in OVER:
             raise AttemptOver(f"the task is {state}: this attempt is over and sends nothing more")
+
+    def push_if_standing(self, key: str, value: str) -> Steps[None]:
+        """As ``push_if_standing`` of ``operators/attempt.py``."""
+        try:
+            yield from self._write_guard()
+        except StaleError:
+            return
+        except AirflowError:
+            # It is away: the push gets the same answer.
+            pass
+        yield from self.airflow.push(self.worker, key, value)
 
     def _write_guard(self) -> Steps[None]:
         yield from self.airflow.write(self.worker, "release_attempt", 1)

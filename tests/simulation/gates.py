@@ -143,7 +143,7 @@ class GateCarrier(StartCarrier):
         return f"{self.worker.id} {question.label}"
 
     def _identify(self, question: GateQuestion) -> Steps[None]:
-        yield from self.airflow.push(self.worker, QUESTION_XCOM, self._name_of(question))
+        yield from self.push_if_standing(QUESTION_XCOM, self._name_of(question))
 
     def _find(self, command: Ask, passed: set[str]) -> Steps[tuple[Any, int | None]]:
         ref = command.waiting.ref

@@ -53,7 +53,7 @@ def is_left_knowingly(job: Job) -> bool:
 def was_canceled_in_vain(double: Job) -> bool:
     """Whether it began late, and the vendor has accepted its cancel without effect."""
     named = _lines_about(double)
-    return bool(named) and "is a late result" in named[-1]
+    return bool(named) and "of a start of this task: canceling it" in named[-1]
 
 
 def _lines_about(job: Job) -> list[str]:

@@ -92,7 +92,7 @@ class StartCarrier(CommonCarrier):
     def take_responsibility(self, record: StartRecord) -> Steps[None]:
         """From now on this process is responsible for the execution, not a triggerer that returns late."""
         self.world.point("resume", self.worker)
-        yield from self.airflow.push(self.worker, MARKER_XCOM, RESUMED + record.marker)
+        yield from self.push_if_standing(MARKER_XCOM, RESUMED + record.marker)
 
     # The commands
 

@@ -207,6 +207,18 @@ def triggerers(plan: Plan, chance: random.Random) -> None:
         _add(plan, "clear", "state running", nth=chance.randrange(2, 4), after=chance.uniform(0, 5))
 
 
+def thawed(plan: Plan, chance: random.Random) -> None:
+    """A worker that was frozen as it deferred, or resumed, returns while the next attempt's wait moves."""
+    plan.retries, plan.retry_delay = max(1, plan.retries), 0.0
+    plan.policy |= {"deferrable": True, "wait_for_completion": True, "timeout": None}
+    plan.outcomes = [(each[0], each[1] + 900.0) for each in plan.outcomes]
+    _add(plan, "freeze worker", chance.choice(("defer", "resume")), value=chance.uniform(320, 400))
+    if chance.random() < 0.5:
+        _add(plan, "deferral times out", "state deferred", after=chance.uniform(10, 60))
+    kind = chance.choice(("move trigger", "restart triggerer"))
+    _add(plan, kind, "state deferred", nth=chance.choice((1, 2)), after=chance.uniform(60, 500))
+
+
 def not_canceled(plan: Plan, chance: random.Random) -> None:
     """A person ends the task, and its execution does not end."""
     _add(plan, chance.choice(("no cancel", "late cancel", "late cancel")), "", value=chance.uniform(1, 200))
@@ -463,6 +475,7 @@ THEMES: tuple[tuple[Theme, int], ...] = (
     (taken_for_ours, 4),
     (frozen, 3),
     (triggerers, 4),
+    (thawed, 1),
     (not_canceled, 3),
     (ended_by_time, 2),
     (canceled_by_colleague, 2),

@@ -150,6 +150,14 @@ class Task:
         with create_session() as session:
             XComModel.set(key=key, value=value, **self.where, session=session)
 
+    def xcoms(self) -> dict[str, Any]:
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            rows = session.query(XComModel).filter_by(**self.where).all()
+            return {row.key: XComModel.deserialize_value(row) for row in rows}
+
     def stored(self, key: str) -> tuple[Any, datetime | None]:
         """What the task has in its state store, and when Airflow may delete that; ``None``: never."""
         from airflow.models.task_state_store import TaskStateStoreModel

@@ -383,7 +383,14 @@ GUARDS = (
         "a resumed process says that it is responsible for the execution",
         "14",
         "starting:StartCarrier.take_responsibility",
-        "yield from self.airflow.push(self.worker, MARKER_XCOM, RESUMED + record.marker)",
+        "yield from self.push_if_standing(MARKER_XCOM, RESUMED + record.marker)",
         "yield 0.0",
+    ),
+    carrier(
+        "an attempt that Airflow has given up does not overwrite what triggers read of the current one",
+        "14",
+        "carrying_out:CommonCarrier.push_if_standing",
+        "except StaleError:",
+        "except ZeroDivisionError:",
     ),
 )
