@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.exceptions import AirflowTimetableInvalid
@@ -13,6 +13,9 @@ from airflow_provider.core.release_window import ALWAYS_OPEN_SINCE, Opening
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.identifiers import windows_problem
 from airflow_provider.release_windows import WindowSource
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
 
 
 class ReleaseWindow(Timetable):
@@ -79,6 +82,30 @@ class ReleaseWindow(Timetable):
         if opening is None or (restriction.latest and opening.opens > restriction.latest):
             return None
         return _run_in(opening)
+
+    def next_run_info_from_dag_model(self, *, dag_model: DagModel) -> DagRunInfo | None:
+        """The run that Airflow is about to create, as it was planned when the DAG was parsed last.
+
+        :raises AirflowTimetableInvalid: its window has closed since, as after an outage of Airflow, or a freeze has
+            closed it. Airflow logs that and creates no run; the next one is planned when the DAG is parsed again.
+        """
+        info = super().next_run_info_from_dag_model(dag_model=dag_model)
+        now = pendulum.now("UTC")
+        if info is None or info.data_interval is None or info.run_after > now:
+            return info
+        is_open = now < info.data_interval.end and self._source.read().opening_at(now)
+        if not is_open and not _has_catchup(dag_model):
+            raise AirflowTimetableInvalid(f"no run outside of release windows: that of {info.run_after} is closed")
+        return info
+
+
+def _has_catchup(dag_model: DagModel) -> bool:
+    from airflow.models.serialized_dag import SerializedDagModel
+    from sqlalchemy.orm import object_session
+
+    session = object_session(dag_model)
+    dag = SerializedDagModel.get_dag(dag_model.dag_id, session=session) if session else None
+    return bool(dag and dag.catchup)
 
 
 def _may_run(opening: Opening, last: pendulum.DateTime | None, restriction: TimeRestriction) -> bool:
