@@ -6,15 +6,16 @@ Separate from approving.py, which every parsing of a DAG file imports.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 import msgspec
 
 from airflow_provider.core.approving import CLOSED_WHEN, Ended, Question, decided_at_the_vendor, is_open
-from airflow_provider.core.durations import MOST_CRASHES
-from airflow_provider.core.waiting import Ending, Outcome, result_of
-from airflow_provider.exceptions import Call, ConflictError
+from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
+from airflow_provider.core.waiting import Ending, Outcome, Pace, result_of
+from airflow_provider.exceptions import Call, ConflictError, ServerUnavailableError, ThrottledError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.asking import ANSWERS_XCOM, Asking, as_json
 from airflow_provider.operators.base import DEFERRAL_MARGIN, ClientT, noticed_within
@@ -51,7 +52,7 @@ class ApprovalAttempt(Generic[ClientT]):
             return self._send_decision(question)
         else:
             question.renew(self._asking.deadline())
-            waiting = self._client.observe(question.ref)
+            waiting = self._observe(question)
         self._operator.publish(self._context, waiting.to_result())
         self._asking.push(question.answers)
         return self._ask(question, waiting)
@@ -60,7 +61,7 @@ class ApprovalAttempt(Generic[ClientT]):
         """Process an answer, or the end of the question without one."""
         question = self._recalled()
         if self._asking.is_of_another(question, event):
-            return self._ask(question, self._client.observe(question.ref))
+            return self._ask(question, self._observe(question))
         match event.get("ended") if isinstance(event, dict) else None:
             case Ended.ELSEWHERE:
                 return self._ended_elsewhere(question, event)
@@ -79,7 +80,7 @@ class ApprovalAttempt(Generic[ClientT]):
             return self._send_decision(question)
         # Airflow has closed the question, although the answer does not decide it: ask again.
         question.asked = min(question.asked, len(question.answers))
-        return self._ask(question, self._client.observe(question.ref))
+        return self._ask(question, self._observe(question))
 
     def wait_again(self) -> dict[str, Any] | None:
         """Continue after a wait that crashed; returns ``None`` if that has happened too often."""
@@ -87,7 +88,7 @@ class ApprovalAttempt(Generic[ClientT]):
         question.crashes += 1
         if question.crashes > MOST_CRASHES:
             return None
-        return self._ask(question, self._client.observe(question.ref))
+        return self._ask(question, self._observe(question))
 
     # --- what is remembered
 
@@ -157,14 +158,39 @@ class ApprovalAttempt(Generic[ClientT]):
 
     def _send_decision(self, question: Question) -> dict[str, Any]:
         message = question.message(self._operator.message)
-        result = self._operator.answer(self._context, self._client, str(question.decision), message, question)
+        decision = str(question.decision)
+        result = self._patiently(
+            "send the decision",
+            lambda: self._operator.answer(self._context, self._client, decision, message, question),
+        )
         return self._result(question, result)
+
+    def _observe(self, question: Question) -> Execution:
+        seen: Execution = self._patiently("poll the approval", lambda: self._client.observe(question.ref))
+        return seen
+
+    def _patiently(self, action: str, call: Callable[[], Any]) -> Any:
+        """Call the system, and retry while it is down, as failing polls are retried: people have answered already.
+
+        :param action: for the log.
+        """
+        pace, end = Pace(), time.time() + DURATIONS.error_budget
+        while True:
+            try:
+                return call()
+            except (ServerUnavailableError, ThrottledError) as error:
+                pace.note(error)
+                pause = pace.pause(self._operator.poll_interval)
+                if time.time() + pause >= end:
+                    raise
+                self._operator.log.warning("Could not %s, will retry in %.0f s: %s", action, pause, error)
+            time.sleep(pause)
 
     def _ended_elsewhere(self, question: Question, event: dict[str, Any]) -> dict[str, Any]:
         outcome = Outcome.from_event(event.get("outcome"))
         if outcome.ending is not Ending.FINISHED:
             result_of(outcome, self._client.system)
-        return self._decided_elsewhere(question, self._client.observe(question.ref))
+        return self._decided_elsewhere(question, self._observe(question))
 
     def _decided_elsewhere(self, question: Question, seen: Execution) -> dict[str, Any]:
         decision = decided_at_the_vendor(seen.state)
