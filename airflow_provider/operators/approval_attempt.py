@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 import msgspec
 
-from airflow_provider.core.approving import CLOSED_WHEN, Ended, Question, decided_at_the_vendor, is_open
+from airflow_provider.core.approving import (
+    CLOSED_WHEN,
+    Ended,
+    Question,
+    decided_at_the_vendor,
+    decided_elsewhere,
+    is_open,
+)
 from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
 from airflow_provider.core.waiting import Ending, Outcome, Pace, result_of
 from airflow_provider.exceptions import Call, ConflictError, ServerUnavailableError, ThrottledError
@@ -190,13 +197,20 @@ class ApprovalAttempt(Generic[ClientT]):
         outcome = Outcome.from_event(event.get("outcome"))
         if outcome.ending is not Ending.FINISHED:
             result_of(outcome, self._client.system)
-        return self._decided_elsewhere(question, self._observe(question))
+        seen = self._observe(question)
+        # By now a release may have failed, or wait for its next approval.
+        if decision := decided_elsewhere(outcome):
+            return self._take_decision_elsewhere(question, decision, seen)
+        return self._decided_elsewhere(question, seen)
 
     def _decided_elsewhere(self, question: Question, seen: Execution) -> dict[str, Any]:
         decision = decided_at_the_vendor(seen.state)
         is_stopped = seen.state is ExecutionState.RUNNING and not self._client.needs_cancel(seen)
         if decision is None or is_stopped:
             raise self._conflict(f"it can no longer be decided: {self._operator.title(seen)} is {seen.status}")
+        return self._take_decision_elsewhere(question, decision, seen)
+
+    def _take_decision_elsewhere(self, question: Question, decision: str, seen: Execution) -> dict[str, Any]:
         self._asking.take_decision_elsewhere(question, decision, str(seen.outputs.get("respondedBy") or ""))
         return self._result(question, self._operator.result_now(self._client, question.ref))
 

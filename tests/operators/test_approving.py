@@ -247,6 +247,21 @@ def test_a_decision_at_the_vendor_closes_the_question_and_is_the_result(asking, 
     assert len(asking.answers()) == 1
 
 
+@pytest.mark.parametrize("by_now", ["3", "5"], ids=["has failed", "waits for its next approval"])
+def test_a_decision_at_the_vendor_stays_what_it_was_whatever_the_release_does_next(systems, by_now):
+    """A worker resumes some seconds after the trigger has seen it."""
+    asking = in_service_stage(systems)
+    task = asked(asking)
+    release = systems.executions("service_stage")[-1]["id"]
+    assert run_task(lambda: asking.build(decision="approve")).error is None
+    until(lambda: asking.is_decided() is True)
+    event = task.fire(trigger_of(task))
+    assert task.action().answer == "Approve"
+    systems.force("service_stage", release, by_now)
+    (given,) = result_of(task.resumed(event))["approvals"]
+    assert (given["decision"], given["comment"]) == ("approve", "decided at the vendor")
+
+
 def test_an_approval_that_nobody_can_decide_any_more_fails(systems):
     execution_id = code_stream_tasks.start_until_it_asks(systems)
     asking = Asking(
