@@ -139,6 +139,7 @@ class Question(msgspec.Struct, kw_only=True):
 
     :param ref: reference with which the approval is polled.
     :param task_name: which approval of an execution it is, if the answer must name it.
+    :param arguments: those by which the task named the approval.
     :param deadline: epoch seconds until which people may answer; ``None``: as long as the system waits.
     :param answers: the answers so far, oldest first, including those that do not count.
     :param asked: how many answers were asked for, including the pending one.
@@ -149,6 +150,7 @@ class Question(msgspec.Struct, kw_only=True):
 
     ref: ExecutionRef
     task_name: str = ""
+    arguments: dict[str, str | None] = {}
     deadline: float | None = None
     answers: list[Answer] = []
     asked: int = 0

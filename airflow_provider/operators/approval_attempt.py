@@ -6,7 +6,7 @@ Separate from approving.py, which every parsing of a DAG file imports.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
@@ -38,6 +38,11 @@ KEY = "approval_question"
 """Key of the task's question in the task state store."""
 
 
+def named(arguments: Mapping[str, str | None]) -> str:
+    """The arguments that are given, for people."""
+    return ", ".join(f"{name} {value!r}" for name, value in arguments.items() if value is not None)
+
+
 class ApprovalAttempt(Generic[ClientT]):
     """Asks, processes answers, and sends the decision."""
 
@@ -53,7 +58,12 @@ class ApprovalAttempt(Generic[ClientT]):
         question = self._recall()
         if question is None:
             waiting, task_name = self._operator.find(self._client)
-            question = Question(ref=dict(waiting.ref), task_name=task_name, deadline=self._asking.deadline())
+            question = Question(
+                ref=dict(waiting.ref),
+                task_name=task_name,
+                arguments=self._operator.naming_arguments,
+                deadline=self._asking.deadline(),
+            )
         elif question.decision:
             self._operator.log.info("Continuing with the decision that an earlier attempt got: %s", question.decision)
             return self._send_decision(question)
@@ -101,7 +111,17 @@ class ApprovalAttempt(Generic[ClientT]):
 
     def _recall(self) -> Question | None:
         notes = self._memory.recall()
-        return None if notes is None else msgspec.convert(notes, Question)
+        if notes is None:
+            return None
+        question = msgspec.convert(notes, Question)
+        if question.arguments not in ({}, self._operator.naming_arguments):
+            # A retry has one question, whatever was deployed meanwhile or a template renders to now.
+            self._operator.log.warning(
+                "The arguments of this task have changed since it asked: people decide about %s. Clear the task to ask "
+                "about what they name now",
+                named(question.arguments),
+            )
+        return question
 
     def _recalled(self) -> Question:
         question = self._recall()
@@ -139,7 +159,7 @@ class ApprovalAttempt(Generic[ClientT]):
                 operator.on_no_response, f"the answer is to {operator.on_no_response}"
             )
             sentences.append(f"If nobody has decided by {until:%Y-%m-%d %H:%M} UTC, {then}.")
-        return self._asking.text(operator.title(waiting), details, sentences)
+        return self._asking.text(operator.title(waiting, question.arguments), details, sentences)
 
     def _defer(self, question: Question) -> NoReturn:
         safety_net = None
@@ -207,7 +227,8 @@ class ApprovalAttempt(Generic[ClientT]):
         decision = decided_at_the_vendor(seen.state)
         is_stopped = seen.state is ExecutionState.RUNNING and not self._client.needs_cancel(seen)
         if decision is None or is_stopped:
-            raise self._conflict(f"it can no longer be decided: {self._operator.title(seen)} is {seen.status}")
+            title = self._operator.title(seen, question.arguments)
+            raise self._conflict(f"it can no longer be decided: {title} is {seen.status}")
         return self._take_decision_elsewhere(question, decision, seen)
 
     def _take_decision_elsewhere(self, question: Question, decision: str, seen: Execution) -> dict[str, Any]:

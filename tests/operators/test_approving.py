@@ -529,6 +529,41 @@ def test_a_retry_sends_the_decision_that_an_earlier_attempt_got(asking):
     assert len(asking.answers()) == 1
 
 
+def named_otherwise(asking: Asking, systems: Systems) -> Callable[..., Any]:
+    """An operator that names another approval, which waits as well."""
+    if asking.system == "code_stream":
+        other = code_stream_tasks.start_until_it_asks(systems)
+        return lambda **given: CodeStreamApprovalOperator(task_id="ask", execution_id=other, **given)
+    service_stage_tasks.start_until_it_asks_twice(systems)
+    return lambda **given: ServiceStageApprovalOperator(
+        task_id="ask", pipeline="two-approvals", task_name="first0", **given
+    )
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_question_stays_what_it_is_although_the_arguments_change_and_the_log_says_so(
+    asking, systems, is_changed, capsys
+):
+    """Somebody deploys a fix while it asks, or a template renders to something else in the retry."""
+    task = asked(asking, approvals=2)
+    build = named_otherwise(asking, systems) if is_changed else asking.build
+    task.deploy(lambda: build(poll_interval=0.2, approvals=2))
+    capsys.readouterr()
+    assert task.answer("Approve", "ada").error is None
+    task.lose_worker()
+    task.first = task.attempt()
+    assert task.state == "deferred"
+    log = capsys.readouterr().out
+    warning = "The arguments of this task have changed since it asked: people decide about"
+    assert log.count(warning) == 2 * is_changed
+    if asking.system == "service_stage":
+        assert "release task shop-release-approval, execution" in log
+        assert "release task two-approvals, execution" not in log
+    assert result_of(task.answer("Approve", "bob"))["approvals"][1]["by"] == "bob"
+    until(lambda: asking.is_decided() is True)
+    assert len(asking.answers()) == 1
+
+
 def test_a_task_that_was_cleared_asks_again(asking):
     task = asked(asking)
     task.mark("running")
