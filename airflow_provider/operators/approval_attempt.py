@@ -66,6 +66,7 @@ class ApprovalAttempt(Generic[ClientT]):
             )
         elif question.decision:
             self._operator.log.info("Continuing with the decision that an earlier attempt got: %s", question.decision)
+            self._asking.push(question.answers)
             return self._send_decision(question)
         else:
             question.renew(self._asking.deadline())

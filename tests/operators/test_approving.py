@@ -564,6 +564,16 @@ def test_a_question_stays_what_it_is_although_the_arguments_change_and_the_log_s
     assert len(asking.answers()) == 1
 
 
+def test_who_decided_stays_on_record_if_no_attempt_can_send_it(systems):
+    """Airflow deletes the XComs of the attempt before."""
+    task = asked(in_code_stream(systems))
+    systems.fault("code_stream", "status", method="PATCH", path="/user-operations/", status=403, times=2)
+    assert isinstance(task.answer("Approve", "ada").error, PermissionDeniedError)
+    retried = task.attempt()
+    assert isinstance(retried.error, PermissionDeniedError)
+    assert [each["by"] for each in xcom_of(retried, "approvals")] == ["ada"]
+
+
 def test_a_task_that_was_cleared_asks_again(asking):
     task = asked(asking)
     task.mark("running")
