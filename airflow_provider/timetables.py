@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.exceptions import AirflowTimetableInvalid
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 
-from airflow_provider.core.release_window import ALWAYS_OPEN_SINCE, Opening
+from airflow_provider.core.release_window import ALWAYS_OPEN_SINCE, Opening, ReleaseCalendar
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.identifiers import windows_problem
 from airflow_provider.release_windows import WindowSource
@@ -64,7 +65,7 @@ class ReleaseWindow(Timetable):
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        calendar = self._source.read()
+        calendar = self._read()
         last = last_automated_data_interval.start if last_automated_data_interval else None
         now = pendulum.now("UTC")
         if not restriction.catchup:
@@ -93,10 +94,18 @@ class ReleaseWindow(Timetable):
         now = pendulum.now("UTC")
         if info is None or info.data_interval is None or info.run_after > now:
             return info
-        is_open = now < info.data_interval.end and self._source.read().opening_at(now)
+        is_open = now < info.data_interval.end and self._read().opening_at(now)
         if not is_open and not _has_catchup(dag_model):
             raise AirflowTimetableInvalid(f"no run outside of release windows: that of {info.run_after} is closed")
         return info
+
+    def _read(self) -> ReleaseCalendar:
+        if not self._source.is_elsewhere:
+            return self._source.read()
+        # Airflow reads a Variable in the database session of its thread, and closes it then: that of the DAG processor
+        # or the scheduler, which is in use.
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            return reader.submit(self._source.read).result()
 
 
 def _has_catchup(dag_model: DagModel) -> bool:

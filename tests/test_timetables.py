@@ -14,7 +14,7 @@ from airflow.timetables.base import DataInterval, TimeRestriction
 
 from airflow_provider.core.release_window import DAYS
 from airflow_provider.timetables import ReleaseWindow
-from tests.support.airflow_runs import make_known
+from tests.support.airflow_runs import make_known, prepare_database
 
 NIGHTS = {"windows": [{"days": list(DAYS), "from": "22:00", "to": "06:00"}], "timezone": "Europe/Berlin"}
 
@@ -159,6 +159,7 @@ def created_runs(timetable: ReleaseWindow, planned: DataInterval, *, catchup: bo
     from airflow.models.dagrun import DagRun
     from airflow.sdk import DAG, BaseOperator
     from airflow.utils.session import create_session
+    from airflow.utils.sqlalchemy import prohibit_commit
 
     dag_id = f"test_{uuid4().hex[:8]}"
     with DAG(dag_id, schedule=timetable, start_date=at("2026-01-01"), catchup=catchup) as dag:
@@ -169,7 +170,8 @@ def created_runs(timetable: ReleaseWindow, planned: DataInterval, *, catchup: bo
         model.next_dagrun = model.next_dagrun_create_after = planned.start
         model.next_dagrun_data_interval = (planned.start, planned.end)
         session.flush()
-        SchedulerJobRunner(job=Job())._create_dag_runs([model], session=session)  # noqa: SLF001 - Airflow's
+        with prohibit_commit(session):
+            SchedulerJobRunner(job=Job())._create_dag_runs([model], session=session)  # noqa: SLF001 - Airflow's
         return [run.run_after for run in session.query(DagRun).filter_by(dag_id=dag_id)]
 
 
@@ -200,3 +202,13 @@ def test_no_run_is_created_in_a_freeze_that_was_declared_after_it_was_planned():
 def test_with_catchup_a_run_is_created_however_late():
     window, windows = hours_from_now(-3, -1)
     assert created_runs(ReleaseWindow(**windows), window, catchup=True) == [window.start]
+
+
+def test_windows_in_a_variable_are_read_beside_the_session_of_dag_processor_and_scheduler(monkeypatch):
+    from airflow.models.variable import Variable
+
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    window, windows = hours_from_now(-1, 1)
+    prepare_database()
+    Variable.set("release_windows_here", windows, serialize_json=True)
+    assert created_runs(ReleaseWindow(windows="variable:release_windows_here"), window) == [window.start]
