@@ -17,6 +17,7 @@ from airflow_provider.release_windows import WindowSource
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
+    from airflow.serialization.definitions.dag import SerializedDAG
 
 
 class ReleaseWindow(Timetable):
@@ -88,16 +89,21 @@ class ReleaseWindow(Timetable):
         """The run that Airflow is about to create, as it was planned when the DAG was parsed last.
 
         :raises AirflowTimetableInvalid: its window has closed since, as after an outage of Airflow, or a freeze has
-            closed it. Airflow logs that and creates no run; the next one is planned when the DAG is parsed again.
+            closed it. Airflow logs that and creates no run; the next one is planned anew.
         """
         info = super().next_run_info_from_dag_model(dag_model=dag_model)
         now = pendulum.now("UTC")
         if info is None or info.data_interval is None or info.run_after > now:
             return info
-        is_open = now < info.data_interval.end and self._read().opening_at(now)
-        if not is_open and not _has_catchup(dag_model):
-            raise AirflowTimetableInvalid(f"no run outside of release windows: that of {info.run_after} is closed")
-        return info
+        if now < info.data_interval.end and self._read().opening_at(now):
+            return info
+        dag = _dag_of(dag_model)
+        if dag and dag.catchup:
+            return info
+        if dag:
+            # Otherwise Airflow tries again several times a second, until it parses the DAG.
+            dag_model.calculate_dagrun_date_fields(dag=dag, reference_run=None)
+        raise AirflowTimetableInvalid(f"no run outside of release windows: that of {info.run_after} is closed")
 
     def _read(self) -> ReleaseCalendar:
         if not self._source.is_elsewhere:
@@ -108,13 +114,12 @@ class ReleaseWindow(Timetable):
             return reader.submit(self._source.read).result()
 
 
-def _has_catchup(dag_model: DagModel) -> bool:
+def _dag_of(dag_model: DagModel) -> SerializedDAG | None:
     from airflow.models.serialized_dag import SerializedDagModel
     from sqlalchemy.orm import object_session
 
     session = object_session(dag_model)
-    dag = SerializedDagModel.get_dag(dag_model.dag_id, session=session) if session else None
-    return bool(dag and dag.catchup)
+    return SerializedDagModel.get_dag(dag_model.dag_id, session=session) if session else None
 
 
 def _may_run(opening: Opening, last: pendulum.DateTime | None, restriction: TimeRestriction) -> bool:

@@ -172,6 +172,7 @@ def created_runs(timetable: ReleaseWindow, planned: DataInterval, *, catchup: bo
         session.flush()
         with prohibit_commit(session):
             SchedulerJobRunner(job=Job())._create_dag_runs([model], session=session)  # noqa: SLF001 - Airflow's
+        assert model.next_dagrun_create_after > pendulum.now("UTC"), "the scheduler would try again at once"
         return [run.run_after for run in session.query(DagRun).filter_by(dag_id=dag_id)]
 
 
