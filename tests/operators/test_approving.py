@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
 from unittest import mock
 
@@ -244,6 +245,7 @@ def test_a_decision_at_the_vendor_closes_the_question_and_is_the_result(asking, 
     (given,) = result_of(ended)["approvals"]
     assert (given["decision"], given["by"]) == (decision, "")
     assert "at the vendor" in given["comment"]
+    assert timedelta() <= datetime.now(UTC) - datetime.fromisoformat(given["at"]) < timedelta(minutes=5)
     assert len(asking.answers()) == 1
 
 
