@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.exceptions import AirflowTimetableInvalid
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 
-from airflow_provider.core.release_window import ALWAYS_OPEN_SINCE, Opening
+from airflow_provider.core.release_window import ALWAYS_OPEN_SINCE, Opening, ReleaseCalendar
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.identifiers import windows_problem
 from airflow_provider.release_windows import WindowSource
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
+    from airflow.serialization.definitions.dag import SerializedDAG
 
 
 class ReleaseWindow(Timetable):
@@ -61,7 +66,7 @@ class ReleaseWindow(Timetable):
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        calendar = self._source.read()
+        calendar = self._read()
         last = last_automated_data_interval.start if last_automated_data_interval else None
         now = pendulum.now("UTC")
         if not restriction.catchup:
@@ -79,6 +84,42 @@ class ReleaseWindow(Timetable):
         if opening is None or (restriction.latest and opening.opens > restriction.latest):
             return None
         return _run_in(opening)
+
+    def next_run_info_from_dag_model(self, *, dag_model: DagModel) -> DagRunInfo | None:
+        """The run that Airflow is about to create, as it was planned when the DAG was parsed last.
+
+        :raises AirflowTimetableInvalid: its window has closed since, as after an outage of Airflow, or a freeze has
+            closed it. Airflow logs that and creates no run; the next one is planned anew.
+        """
+        info = super().next_run_info_from_dag_model(dag_model=dag_model)
+        now = pendulum.now("UTC")
+        if info is None or info.data_interval is None or info.run_after > now:
+            return info
+        if now < info.data_interval.end and self._read().opening_at(now):
+            return info
+        dag = _dag_of(dag_model)
+        if dag and dag.catchup:
+            return info
+        if dag:
+            # Otherwise Airflow tries again several times a second, until it parses the DAG.
+            dag_model.calculate_dagrun_date_fields(dag=dag, reference_run=None)
+        raise AirflowTimetableInvalid(f"no run outside of release windows: that of {info.run_after} is closed")
+
+    def _read(self) -> ReleaseCalendar:
+        if not self._source.is_elsewhere:
+            return self._source.read()
+        # Airflow reads a Variable in the database session of its thread, and closes it then: that of the DAG processor
+        # or the scheduler, which is in use.
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            return reader.submit(self._source.read).result()
+
+
+def _dag_of(dag_model: DagModel) -> SerializedDAG | None:
+    from airflow.models.serialized_dag import SerializedDagModel
+    from sqlalchemy.orm import object_session
+
+    session = object_session(dag_model)
+    return SerializedDagModel.get_dag(dag_model.dag_id, session=session) if session else None
 
 
 def _may_run(opening: Opening, last: pendulum.DateTime | None, restriction: TimeRestriction) -> bool:

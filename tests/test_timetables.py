@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 from typing import Any
+from uuid import uuid4
 
 import pendulum
 import pytest
@@ -13,6 +14,7 @@ from airflow.timetables.base import DataInterval, TimeRestriction
 
 from airflow_provider.core.release_window import DAYS
 from airflow_provider.timetables import ReleaseWindow
+from tests.support.airflow_runs import make_known, prepare_database
 
 NIGHTS = {"windows": [{"days": list(DAYS), "from": "22:00", "to": "06:00"}], "timezone": "Europe/Berlin"}
 
@@ -141,3 +143,73 @@ def test_dates_that_a_dag_file_writes_as_dates_travel_too():
     freezes = [{"from": date(2026, 3, 25), "to": datetime(2026, 3, 26, 23, 59, 59)}]
     there = at_the_scheduler(ReleaseWindow(**NIGHTS, freezes=freezes))
     assert runs(1, there, earliest=at("2026-03-25T00:00")) == [at("2026-03-27T00:00")]
+
+
+# --- in the scheduler, which creates what was planned when the DAG was parsed last
+
+
+def created_runs(timetable: ReleaseWindow, planned: DataInterval, *, catchup: bool = False) -> list[datetime]:
+    """When the runs begin that the scheduler creates now.
+
+    :param planned: the window of the run that was planned last.
+    """
+    from airflow.jobs.job import Job
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.utils.session import create_session
+    from airflow.utils.sqlalchemy import prohibit_commit
+
+    dag_id = f"test_{uuid4().hex[:8]}"
+    with DAG(dag_id, schedule=timetable, start_date=at("2026-01-01"), catchup=catchup) as dag:
+        BaseOperator(task_id="release")
+    make_known(dag)
+    with create_session() as session:
+        model = session.get(DagModel, dag_id)
+        model.next_dagrun = model.next_dagrun_create_after = planned.start
+        model.next_dagrun_data_interval = (planned.start, planned.end)
+        session.flush()
+        with prohibit_commit(session):
+            SchedulerJobRunner(job=Job())._create_dag_runs([model], session=session)  # noqa: SLF001 - Airflow's
+        assert model.next_dagrun_create_after > pendulum.now("UTC"), "the scheduler would try again at once"
+        return [run.run_after for run in session.query(DagRun).filter_by(dag_id=dag_id)]
+
+
+def hours_from_now(begin: int, end: int) -> tuple[DataInterval, dict[str, Any]]:
+    """A span of time, and the windows of each day that contain it."""
+    now = pendulum.now("UTC").start_of("minute")
+    span = DataInterval(now.add(hours=begin), now.add(hours=end))
+    return span, {"windows": [{"days": list(DAYS), "from": f"{span.start:HH:mm}", "to": f"{span.end:HH:mm}"}]}
+
+
+def test_a_run_that_is_due_is_created_in_its_window():
+    window, windows = hours_from_now(-1, 1)
+    assert created_runs(ReleaseWindow(**windows), window) == [window.start]
+
+
+def test_no_run_is_created_after_its_window_although_airflow_was_down_until_then(capsys):
+    window, windows = hours_from_now(-3, -1)
+    assert created_runs(ReleaseWindow(**windows), window) == []
+    assert "no run outside of release windows" in capsys.readouterr().out
+
+
+def test_no_run_is_created_in_a_freeze_that_was_declared_after_it_was_planned():
+    window, windows = hours_from_now(-1, 1)
+    today = f"{pendulum.now('UTC'):YYYY-MM-DD}"
+    assert created_runs(ReleaseWindow(**windows, freezes=[{"from": today, "to": today}]), window) == []
+
+
+def test_with_catchup_a_run_is_created_however_late():
+    window, windows = hours_from_now(-3, -1)
+    assert created_runs(ReleaseWindow(**windows), window, catchup=True) == [window.start]
+
+
+def test_windows_in_a_variable_are_read_beside_the_session_of_dag_processor_and_scheduler(monkeypatch):
+    from airflow.models.variable import Variable
+
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    window, windows = hours_from_now(-1, 1)
+    prepare_database()
+    Variable.set("release_windows_here", windows, serialize_json=True)
+    assert created_runs(ReleaseWindow(windows="variable:release_windows_here"), window) == [window.start]

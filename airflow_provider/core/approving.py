@@ -26,6 +26,9 @@ LONGEST_COMMENT = 1000
 LONGEST_MESSAGE = 2000
 """Characters of the message that the system gets with the answer."""
 
+BETWEEN = "; "
+"""Between the texts of that message."""
+
 ASKED_AS = "asked_as"
 """Key in a trigger's event: the question that it is for. Events in which Airflow itself passes an answer have none."""
 
@@ -136,6 +139,7 @@ class Question(msgspec.Struct, kw_only=True):
 
     :param ref: reference with which the approval is polled.
     :param task_name: which approval of an execution it is, if the answer must name it.
+    :param arguments: those by which the task named the approval.
     :param deadline: epoch seconds until which people may answer; ``None``: as long as the system waits.
     :param answers: the answers so far, oldest first, including those that do not count.
     :param asked: how many answers were asked for, including the pending one.
@@ -146,6 +150,7 @@ class Question(msgspec.Struct, kw_only=True):
 
     ref: ExecutionRef
     task_name: str = ""
+    arguments: dict[str, str | None] = {}
     deadline: float | None = None
     answers: list[Answer] = []
     asked: int = 0
@@ -192,9 +197,13 @@ class Question(msgspec.Struct, kw_only=True):
         self.answers = [msgspec.structs.replace(each, refused=each.refused or reason) for each in self.answers]
 
     def message(self, given: str | None) -> str:
-        """The message that the system gets with the answer: the author's text, and who decided."""
+        """The message that the system gets with the answer: the author's text, and who decided.
+
+        If that is too long, the longest texts are cut: each still begins with who decided.
+        """
         deciders = [each.to_text() for each in self.answers if not each.refused]
-        return "; ".join(filter(None, (given, *deciders)))[:LONGEST_MESSAGE]
+        texts = [each for each in (given, *deciders) if each]
+        return BETWEEN.join(_fitting(texts, LONGEST_MESSAGE - len(BETWEEN) * (len(texts) - 1)))
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -271,6 +280,17 @@ class GateQuestion(Question, kw_only=True):
         self.before = self.all_answers
         self.ref, self.name, self.task_name, self.deadline = {}, "", "", None
         self.answers, self.asked, self.sends, self.is_late, self.decision = [], 0, 0, False, None
+
+
+def _fitting(texts: Sequence[str], longest: int) -> list[str]:
+    """The texts, of which the longest are cut to one length, so that all have at most so many characters together."""
+    lengths = sorted(map(len, texts))
+    for number, length in enumerate(lengths):
+        share = longest // (len(lengths) - number)
+        if length > share:
+            return [text[:share] for text in texts]
+        longest -= length
+    return [*texts]
 
 
 def is_of_another(event: Any, asked_as: str) -> bool:

@@ -6,15 +6,23 @@ Separate from approving.py, which every parsing of a DAG file imports.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 import msgspec
 
-from airflow_provider.core.approving import CLOSED_WHEN, Ended, Question, decided_at_the_vendor, is_open
-from airflow_provider.core.durations import MOST_CRASHES
-from airflow_provider.core.waiting import Ending, Outcome, result_of
-from airflow_provider.exceptions import Call, ConflictError
+from airflow_provider.core.approving import (
+    CLOSED_WHEN,
+    Ended,
+    Question,
+    decided_at_the_vendor,
+    decided_elsewhere,
+    is_open,
+)
+from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
+from airflow_provider.core.waiting import Ending, Outcome, Pace, result_of
+from airflow_provider.exceptions import Call, ConflictError, ServerUnavailableError, ThrottledError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.asking import ANSWERS_XCOM, Asking, as_json
 from airflow_provider.operators.base import DEFERRAL_MARGIN, ClientT, noticed_within
@@ -28,6 +36,11 @@ if TYPE_CHECKING:
 
 KEY = "approval_question"
 """Key of the task's question in the task state store."""
+
+
+def named(arguments: Mapping[str, str | None]) -> str:
+    """The arguments that are given, for people."""
+    return ", ".join(f"{name} {value!r}" for name, value in arguments.items() if value is not None)
 
 
 class ApprovalAttempt(Generic[ClientT]):
@@ -45,13 +58,19 @@ class ApprovalAttempt(Generic[ClientT]):
         question = self._recall()
         if question is None:
             waiting, task_name = self._operator.find(self._client)
-            question = Question(ref=dict(waiting.ref), task_name=task_name, deadline=self._asking.deadline())
+            question = Question(
+                ref=dict(waiting.ref),
+                task_name=task_name,
+                arguments=self._operator.naming_arguments,
+                deadline=self._asking.deadline(),
+            )
         elif question.decision:
             self._operator.log.info("Continuing with the decision that an earlier attempt got: %s", question.decision)
+            self._asking.push(question.answers)
             return self._send_decision(question)
         else:
             question.renew(self._asking.deadline())
-            waiting = self._client.observe(question.ref)
+            waiting = self._observe(question)
         self._operator.publish(self._context, waiting.to_result())
         self._asking.push(question.answers)
         return self._ask(question, waiting)
@@ -60,7 +79,7 @@ class ApprovalAttempt(Generic[ClientT]):
         """Process an answer, or the end of the question without one."""
         question = self._recalled()
         if self._asking.is_of_another(question, event):
-            return self._ask(question, self._client.observe(question.ref))
+            return self._ask(question, self._observe(question))
         match event.get("ended") if isinstance(event, dict) else None:
             case Ended.ELSEWHERE:
                 return self._ended_elsewhere(question, event)
@@ -79,7 +98,7 @@ class ApprovalAttempt(Generic[ClientT]):
             return self._send_decision(question)
         # Airflow has closed the question, although the answer does not decide it: ask again.
         question.asked = min(question.asked, len(question.answers))
-        return self._ask(question, self._client.observe(question.ref))
+        return self._ask(question, self._observe(question))
 
     def wait_again(self) -> dict[str, Any] | None:
         """Continue after a wait that crashed; returns ``None`` if that has happened too often."""
@@ -87,13 +106,23 @@ class ApprovalAttempt(Generic[ClientT]):
         question.crashes += 1
         if question.crashes > MOST_CRASHES:
             return None
-        return self._ask(question, self._client.observe(question.ref))
+        return self._ask(question, self._observe(question))
 
     # --- what is remembered
 
     def _recall(self) -> Question | None:
         notes = self._memory.recall()
-        return None if notes is None else msgspec.convert(notes, Question)
+        if notes is None:
+            return None
+        question = msgspec.convert(notes, Question)
+        if question.arguments not in ({}, self._operator.naming_arguments):
+            # A retry has one question, whatever was deployed meanwhile or a template renders to now.
+            self._operator.log.warning(
+                "The arguments of this task have changed since it asked: people decide about %s. Clear the task to ask "
+                "about what they name now",
+                named(question.arguments),
+            )
+        return question
 
     def _recalled(self) -> Question:
         question = self._recall()
@@ -131,7 +160,7 @@ class ApprovalAttempt(Generic[ClientT]):
                 operator.on_no_response, f"the answer is to {operator.on_no_response}"
             )
             sentences.append(f"If nobody has decided by {until:%Y-%m-%d %H:%M} UTC, {then}.")
-        return self._asking.text(operator.title(waiting), details, sentences)
+        return self._asking.text(operator.title(waiting, question.arguments), details, sentences)
 
     def _defer(self, question: Question) -> NoReturn:
         safety_net = None
@@ -157,20 +186,53 @@ class ApprovalAttempt(Generic[ClientT]):
 
     def _send_decision(self, question: Question) -> dict[str, Any]:
         message = question.message(self._operator.message)
-        result = self._operator.answer(self._context, self._client, str(question.decision), message, question)
+        decision = str(question.decision)
+        result = self._patiently(
+            "send the decision",
+            lambda: self._operator.answer(self._context, self._client, decision, message, question),
+        )
         return self._result(question, result)
+
+    def _observe(self, question: Question) -> Execution:
+        seen: Execution = self._patiently("poll the approval", lambda: self._client.observe(question.ref))
+        return seen
+
+    def _patiently(self, action: str, call: Callable[[], Any]) -> Any:
+        """Call the system, and retry while it is down, as failing polls are retried: people have answered already.
+
+        :param action: for the log.
+        """
+        pace, end = Pace(), time.time() + DURATIONS.error_budget
+        while True:
+            try:
+                return call()
+            except (ServerUnavailableError, ThrottledError) as error:
+                pace.note(error)
+                pause = pace.pause(self._operator.poll_interval)
+                if time.time() + pause >= end:
+                    raise
+                self._operator.log.warning("Could not %s, will retry in %.0f s: %s", action, pause, error)
+            time.sleep(pause)
 
     def _ended_elsewhere(self, question: Question, event: dict[str, Any]) -> dict[str, Any]:
         outcome = Outcome.from_event(event.get("outcome"))
         if outcome.ending is not Ending.FINISHED:
             result_of(outcome, self._client.system)
-        return self._decided_elsewhere(question, self._client.observe(question.ref))
+        seen = self._observe(question)
+        # By now a release may have failed, or wait for its next approval.
+        if decision := decided_elsewhere(outcome):
+            return self._take_decision_elsewhere(question, decision, seen)
+        return self._decided_elsewhere(question, seen)
 
     def _decided_elsewhere(self, question: Question, seen: Execution) -> dict[str, Any]:
         decision = decided_at_the_vendor(seen.state)
         is_stopped = seen.state is ExecutionState.RUNNING and not self._client.needs_cancel(seen)
         if decision is None or is_stopped:
-            raise self._conflict(f"it can no longer be decided: {self._operator.title(seen)} is {seen.status}")
+            title = self._operator.title(seen, question.arguments)
+            raise self._conflict(f"it can no longer be decided: {title} is {seen.status}")
+        return self._take_decision_elsewhere(question, decision, seen)
+
+    def _take_decision_elsewhere(self, question: Question, decision: str, seen: Execution) -> dict[str, Any]:
         self._asking.take_decision_elsewhere(question, decision, str(seen.outputs.get("respondedBy") or ""))
         return self._result(question, self._operator.result_now(self._client, question.ref))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
@@ -14,6 +14,7 @@ from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.people import AsksPeople
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Unpack
 
     from airflow.sdk import Context
@@ -36,6 +37,9 @@ class ApprovalOperator(AsksPeople[ClientT]):
     :param poll_interval: seconds between polls for a decision at the vendor.
     """
 
+    named_by: ClassVar[tuple[str, ...]]
+    """The arguments by which the author names the approval."""
+
     def __init__(
         self,
         *,
@@ -48,6 +52,11 @@ class ApprovalOperator(AsksPeople[ClientT]):
         self.decision = decision
         self.message = message
         self.poll_interval = seconds_of(poll_interval)
+
+    @property
+    def naming_arguments(self) -> dict[str, str | None]:
+        """Those by which the author names the approval."""
+        return {name: getattr(self, name) for name in self.named_by}
 
     @rule_of("decision")
     def _check_decision(self) -> None:
@@ -68,8 +77,11 @@ class ApprovalOperator(AsksPeople[ClientT]):
         """What a person must know to decide, by names for people."""
 
     @abstractmethod
-    def title(self, waiting: Execution) -> str:
-        """What people are asked about, in a few words."""
+    def title(self, waiting: Execution, arguments: Mapping[str, str | None]) -> str:
+        """What people are asked about, in a few words.
+
+        :param arguments: see :attr:`naming_arguments`; those of the process that asked.
+        """
 
     @abstractmethod
     def answer(

@@ -221,7 +221,9 @@ class Asking:
 
     def take_decision_elsewhere(self, question: Question, decision: str, by: str) -> None:
         """It was decided at the vendor. :param by: "" where that is not known."""
-        answer = Answer(decision=decision, name=by or "somebody", comment="decided at the vendor")
+        # When it was noticed: the vendors do not say when it was decided.
+        now = datetime.now(UTC).isoformat()
+        answer = Answer(decision=decision, name=by or "somebody", at=now, comment="decided at the vendor")
         question.answers.append(answer)
         self._log(answer)
 

@@ -14,6 +14,7 @@ from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.gated import GatedStartOperator
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Unpack
 
     from airflow.sdk import Context
@@ -270,6 +271,7 @@ class CodeStreamApprovalOperator(ApprovalOperator["CodeStreamClient"]):
     system = "code_stream"
     purpose = "answer an approval"
     logged_arguments = ("decision", "execution_id", "user_operation_id")
+    named_by = ("execution_id", "user_operation_id")
     template_fields = (
         "execution_id",
         "user_operation_id",
@@ -305,7 +307,7 @@ class CodeStreamApprovalOperator(ApprovalOperator["CodeStreamClient"]):
     def describe(self, client: CodeStreamClient, waiting: Execution, task_name: str) -> dict[str, Any]:
         return client.approvals.describe(waiting)
 
-    def title(self, waiting: Execution) -> str:
+    def title(self, waiting: Execution, arguments: Mapping[str, str | None]) -> str:
         asked = waiting.outputs
         pipeline, index = asked.get("pipelineName") or "a pipeline", asked.get("executionIndex", "")
         return f"{pipeline}, execution {index}, {asked.get('name') or waiting.id}"

@@ -44,7 +44,7 @@ class OverrideAttempt:
     def __init__(self, context: Context, log: Any, approvers: Sequence[str]) -> None:
         self._context = context
         self._log = log
-        self._approvers = [each.strip() for each in approvers]
+        self._approvers = [str(each).strip() for each in approvers]
         self._noted = Overriding.from_json(context["task_state_store"].get(KEY), attempt_of(context))
 
     @property

@@ -12,6 +12,7 @@ from airflow_provider.operators.checking import rule_of
 from airflow_provider.operators.gated import GatedStartOperator
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Unpack
 
     from airflow.sdk import Context
@@ -143,6 +144,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
 
     system = "service_stage"
     purpose = "{decision} {named_approval} of release task {pipeline!r}"
+    named_by = ("pipeline", "task_name")
     template_fields = ("pipeline", "task_name", "decision", "message", "approvers", "service_stage_conn_id")
 
     def __init__(
@@ -169,8 +171,8 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
     def describe(self, client: ServiceStageClient, waiting: Execution, task_name: str) -> dict[str, Any]:
         return client.releases.describe_approval(waiting, task_name)
 
-    def title(self, waiting: Execution) -> str:
-        return f"release task {self.pipeline}, execution {waiting.id}"
+    def title(self, waiting: Execution, arguments: Mapping[str, str | None]) -> str:
+        return f"release task {arguments.get('pipeline') or self.pipeline}, execution {waiting.id}"
 
     def answer(
         self,

@@ -92,7 +92,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
     def _check_approvers(self) -> None:
         if self.approvers is None:
             return
-        if not self.approvers or not all(each.strip() for each in self.approvers):
+        if not self.approvers or not all(str(each).strip() for each in self.approvers):
             raise self.bad_argument("approvers", f"must name users, got {self.approvers!r}")
         if not self.deferrable:
             raise self.bad_argument("approvers", "needs deferrable=True: only a task that is deferred can be answered")

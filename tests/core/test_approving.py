@@ -207,7 +207,19 @@ def test_the_system_gets_the_names_and_comments_of_those_who_decided():
     message = asked.message("release 1.4.2")
     assert message == "release 1.4.2; approved by Ada (ada): tests are green; approved by Bob (bob)"
     assert asked.message(None).startswith("approved by Ada")
-    assert len(asked.message("x" * 5000)) == LONGEST_MESSAGE
+
+
+@pytest.mark.parametrize("given", [None, "release 1.4.2", "x" * 5000])
+def test_a_message_that_is_too_long_still_names_all_who_decided(given):
+    rules, asked = Rules(approvals=4), question()
+    for name in ("ada", "bob", "eve"):
+        asked.take(msgspec.structs.replace(answer(name), comment=name[0] * LONGEST_COMMENT), rules)
+    asked.take(answer("joe"), rules)
+    message = asked.message(given)
+    assert LONGEST_MESSAGE - 4 <= len(message) <= LONGEST_MESSAGE
+    for who in ("Ada (ada): aaa", "Bob (bob): bbb", "Eve (eve): eee", "Joe (joe)"):
+        assert f"; approved by {who}" in f"; {message}"
+    assert given is None or message.startswith(given[:13])
 
 
 # --- at the vendor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
 from unittest import mock
 
@@ -244,7 +245,23 @@ def test_a_decision_at_the_vendor_closes_the_question_and_is_the_result(asking, 
     (given,) = result_of(ended)["approvals"]
     assert (given["decision"], given["by"]) == (decision, "")
     assert "at the vendor" in given["comment"]
+    assert timedelta() <= datetime.now(UTC) - datetime.fromisoformat(given["at"]) < timedelta(minutes=5)
     assert len(asking.answers()) == 1
+
+
+@pytest.mark.parametrize("by_now", ["3", "5"], ids=["has failed", "waits for its next approval"])
+def test_a_decision_at_the_vendor_stays_what_it_was_whatever_the_release_does_next(systems, by_now):
+    """A worker resumes some seconds after the trigger has seen it."""
+    asking = in_service_stage(systems)
+    task = asked(asking)
+    release = systems.executions("service_stage")[-1]["id"]
+    assert run_task(lambda: asking.build(decision="approve")).error is None
+    until(lambda: asking.is_decided() is True)
+    event = task.fire(trigger_of(task))
+    assert task.action().answer == "Approve"
+    systems.force("service_stage", release, by_now)
+    (given,) = result_of(task.resumed(event))["approvals"]
+    assert (given["decision"], given["comment"]) == ("approve", "decided at the vendor")
 
 
 def test_an_approval_that_nobody_can_decide_any_more_fails(systems):
@@ -309,6 +326,27 @@ def test_a_system_that_ignores_the_answer_is_an_error_that_names_its_approvers(s
 
 
 # --- who may answer, and how many must
+
+
+@pytest.mark.parametrize(("option", "goes_on"), [("Approve", True), ("Reject", False)])
+def test_a_system_that_is_down_gets_the_decision_later_and_once(asking, systems, option, goes_on):
+    task = asked(asking)
+    method, path = {"code_stream": ("PATCH", "/user-operations/"), "service_stage": ("POST", "/action")}[asking.system]
+    systems.fault(asking.system, "status", method=method, path=path, status=503, times=2)
+    ended = task.answer(option, "ada")
+    assert result_of(ended)["approvals"][0]["by"] == "ada"
+    until(lambda: asking.is_decided() is goes_on)
+    taken = [each["body"] for each in systems.requests(asking.system, method, path) if each["status"] == 200]
+    assert len([each for each in taken if each in asking.answers()]) == 1
+
+
+def test_an_answer_that_does_not_decide_is_followed_by_a_question_although_the_system_is_down(asking, systems):
+    task = asked(asking, approvals=2)
+    systems.fault(asking.system, "status", method="GET", path=".*", status=503, times=6)
+    assert task.answer("Approve", "ada").error is None
+    assert task.state == "deferred"
+    assert result_of(task.answer("Approve", "bob"))["state"]
+    until(lambda: asking.is_decided() is True)
 
 
 def test_two_different_people_are_asked_one_after_another(asking):
@@ -491,6 +529,51 @@ def test_a_retry_sends_the_decision_that_an_earlier_attempt_got(asking):
     assert result_of(retried)["approvals"][0]["by"] == "ada"
     until(lambda: asking.is_decided() is False)
     assert len(asking.answers()) == 1
+
+
+def named_otherwise(asking: Asking, systems: Systems) -> Callable[..., Any]:
+    """An operator that names another approval, which waits as well."""
+    if asking.system == "code_stream":
+        other = code_stream_tasks.start_until_it_asks(systems)
+        return lambda **given: CodeStreamApprovalOperator(task_id="ask", execution_id=other, **given)
+    service_stage_tasks.start_until_it_asks_twice(systems)
+    return lambda **given: ServiceStageApprovalOperator(
+        task_id="ask", pipeline="two-approvals", task_name="first0", **given
+    )
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_question_stays_what_it_is_although_the_arguments_change_and_the_log_says_so(
+    asking, systems, is_changed, capsys
+):
+    """Somebody deploys a fix while it asks, or a template renders to something else in the retry."""
+    task = asked(asking, approvals=2)
+    build = named_otherwise(asking, systems) if is_changed else asking.build
+    task.deploy(lambda: build(poll_interval=0.2, approvals=2))
+    capsys.readouterr()
+    assert task.answer("Approve", "ada").error is None
+    task.lose_worker()
+    task.first = task.attempt()
+    assert task.state == "deferred"
+    log = capsys.readouterr().out
+    warning = "The arguments of this task have changed since it asked: people decide about"
+    assert log.count(warning) == 2 * is_changed
+    if asking.system == "service_stage":
+        assert "release task shop-release-approval, execution" in log
+        assert "release task two-approvals, execution" not in log
+    assert result_of(task.answer("Approve", "bob"))["approvals"][1]["by"] == "bob"
+    until(lambda: asking.is_decided() is True)
+    assert len(asking.answers()) == 1
+
+
+def test_who_decided_stays_on_record_if_no_attempt_can_send_it(systems):
+    """Airflow deletes the XComs of the attempt before."""
+    task = asked(in_code_stream(systems))
+    systems.fault("code_stream", "status", method="PATCH", path="/user-operations/", status=403, times=2)
+    assert isinstance(task.answer("Approve", "ada").error, PermissionDeniedError)
+    retried = task.attempt()
+    assert isinstance(retried.error, PermissionDeniedError)
+    assert [each["by"] for each in xcom_of(retried, "approvals")] == ["ada"]
 
 
 def test_a_task_that_was_cleared_asks_again(asking):

@@ -106,6 +106,13 @@ def test_named_people_are_asked_while_the_window_is_closed(closed):
         assert text in action.body
 
 
+def test_a_user_whose_id_is_a_number_may_be_named_by_it(closed):
+    """As with the FAB auth manager."""
+    task = Waiting(closed, approvers=[3])
+    assert task.action().approvers == ["3"]
+    assert result_of(task.give("the fair is over", by="3"))["override"]["by"] == "3"
+
+
 def test_a_person_with_a_reason_releases_and_it_is_on_record(closed):
     task = Waiting(closed, environment="production")
     with log_lines() as lines:
