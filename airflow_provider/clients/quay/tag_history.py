@@ -39,13 +39,17 @@ def read_history(pages: Callable[[], Iterable[list[Json]]], since: float | None)
     found: dict[tuple[str, int, str], Json] = {}
     is_whole = True
     for _ in range(_MOST_READS):
+        read: dict[tuple[str, int, str], Json] = {}
         known, count, is_whole = len(found), 0, True
         for page in pages():
             count += 1
-            found.update((_key(entry), entry) for entry in page)
+            for entry in page:
+                # The first is the newest: a tag that came back to an image within a second has two entries of one key.
+                read.setdefault(_key(entry), entry)
             if since is not None and len(page) == PAGE and _is_past(page, since):
                 is_whole = False
                 break
+        found = read | {key: entry for key, entry in found.items() if key not in read}
         if count <= 1 or len(found) == known:
             break
     entries = sorted(found.values(), key=began_at, reverse=True)

@@ -13,7 +13,7 @@ from pytest_mock import MockerFixture
 
 from airflow_provider.clients import listing
 from airflow_provider.clients.quay import QuayClient
-from airflow_provider.clients.quay.tag_changes import TagChanges
+from airflow_provider.clients.quay.tag_changes import TagChanges, deletions_of
 from airflow_provider.clients.quay.tag_history import PAGE, History, read_history
 from airflow_provider.core.changes import GONE, NEW, Change
 from airflow_provider.core.durations import DURATIONS
@@ -175,6 +175,19 @@ def test_a_history_in_another_order_is_read_to_its_end() -> None:
     assert read_history(lambda: paged(rows), 250.0).is_whole
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        [entry("v1", 10, "sha256:a", end=10)],
+        [entry("v1", 10, "sha256:b", end=10), entry("v1", 10, "sha256:a", end=10)],
+    ],
+    ids=["pushed twice", "moved back"],
+)
+def test_a_tag_that_comes_back_to_an_image_within_a_second_is_not_deleted(before: list[dict[str, Any]]) -> None:
+    history = read_history(lambda: paged([entry("v1", 10, "sha256:a"), *before]), None)
+    assert deletions_of(SHOP, history, now=100) == []
+
+
 # Random histories
 
 
@@ -202,9 +215,9 @@ class Registry:
             self.done.append(("deleted", tag, before, None, self.now))
 
     def whole_history(self, repository: str, *, since: float | None = None) -> History:
-        newest_first = sorted(self.rows, key=lambda each: -each["start_ts"])
+        newest_first = sorted(reversed(self.rows), key=lambda each: -each["start_ts"])
         if since is None:
-            return History(newest_first)
+            return read_history(lambda: paged(newest_first), None)
         return History([each for each in newest_first if each["start_ts"] >= since], since)
 
     def find_before(self, repository: str, tag: str, moment: int) -> dict[str, Any] | None:
@@ -235,6 +248,26 @@ def test_whatever_happened_is_reported_and_a_part_of_the_history_shows_the_same_
     part: Any = TagChanges(SHOP).read(registry, float(since), False)  # type: ignore[arg-type]
     of_part = [each for each in _done(whole[NEW].changes) if each[-1] >= since]
     assert sorted(_done(part[NEW].changes), key=str) == sorted(of_part, key=str)
+
+
+@settings(PATIENT, max_examples=300)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from(["sha256:1", "sha256:2", None]), st.integers(0, 1)),
+        max_size=12,
+    )
+)
+def test_a_tag_is_reported_last_as_it_stands_however_often_it_changes_within_a_second(
+    acts: list[tuple[str, str | None, int]],
+) -> None:
+    registry = Registry()
+    for act in acts:
+        registry.act(*act)
+    reading: Any = TagChanges(SHOP).read(registry, None, True)  # type: ignore[arg-type]
+    last: dict[str, str | None] = {}
+    for change in sorted([*reading[NEW].changes, *reading[GONE].changes], key=lambda each: each.at):
+        last[change.payload["tag"]] = change.payload["digest"]
+    assert last == {tag: digest for _, tag, _, digest, _ in registry.done}
 
 
 def _done(changes: list[Change]) -> list[tuple[Any, ...]]:
