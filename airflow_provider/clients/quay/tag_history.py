@@ -19,10 +19,13 @@ class History(msgspec.Struct):
     """Entries of the history, the newest first.
 
     :param since: all entries that began at this time (epoch seconds) or later are included; minus infinity: all are.
+    :param is_one_page: whether it is as it was at one moment. Of several pages, a later one may show that a tag has
+        left an image after the first, which would show where it went, was read.
     """
 
     entries: list[Json]
     since: float = -math.inf
+    is_one_page: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -37,7 +40,7 @@ def read_history(pages: Callable[[], Iterable[list[Json]]], since: float | None)
     :param since: epoch seconds; ``None``: to the end.
     """
     found: dict[tuple[str, int, str], Json] = {}
-    is_whole = True
+    count, is_whole = 0, True
     for _ in range(_MOST_READS):
         read: dict[tuple[str, int, str], Json] = {}
         known, count, is_whole = len(found), 0, True
@@ -53,7 +56,7 @@ def read_history(pages: Callable[[], Iterable[list[Json]]], since: float | None)
         if count <= 1 or len(found) == known:
             break
     entries = sorted(found.values(), key=began_at, reverse=True)
-    return History(entries, -math.inf if is_whole or since is None else since)
+    return History(entries, -math.inf if is_whole or since is None else since, count <= 1)
 
 
 def end_of(entry: Mapping[str, Any]) -> int | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from airflow_provider.clients import listing
-from airflow_provider.clients.quay import QuayClient
+from airflow_provider.clients.quay import QuayClient, tag_list, tags
 from airflow_provider.clients.quay.tag_changes import TagChanges, deletions_of
 from airflow_provider.clients.quay.tag_history import PAGE, History, read_history
 from airflow_provider.core.changes import GONE, NEW, Change
@@ -124,6 +124,41 @@ def test_a_history_that_is_too_long_is_read_as_far_as_needed_and_tried_once(
     assert len(stand.requests("GET")) - before == 1
 
 
+def test_a_tag_that_moves_while_a_long_history_is_read_is_not_deleted(
+    stand: Stand, client: QuayClient, mocker: MockerFixture
+) -> None:
+    stand.push("stable")
+    stand.let_pass(60)
+    stand.fill_a_page()
+    pages = tag_list.tag_pages
+    reads = 0
+
+    def tag_pages(*given: Any, **options: Any) -> Iterator[list[dict[str, Any]]]:
+        nonlocal reads
+        reads += 1
+        for number, page in enumerate(pages(*given, **options), 1):
+            yield page
+            if (reads, number) == (2, 1):
+                stand.push("stable")
+
+    mocker.patch.object(tags, "tag_pages", tag_pages)
+    deleted = [TagChanges(SHOP).read(client, None, True)[GONE].changes for _ in range(2)]
+    assert (reads, deleted) == (4, [[], []])
+
+
+def test_a_deletion_that_a_long_history_shows_too_late_is_reported_by_the_next_reading(
+    stand: Stand, client: QuayClient
+) -> None:
+    digest = stand.push("old")
+    stand.let_pass(60)
+    stand.fill_a_page()
+    client.tags.delete(SHOP, "old")
+    changes = TagChanges(SHOP)
+    assert changes.read(client, None, True)[GONE].changes == []
+    stand.let_pass(60)
+    assert seen(changes.read(client, None, True)[GONE].changes, "old") == [("deleted", digest, None)]
+
+
 # Pages
 
 
@@ -185,7 +220,7 @@ def test_a_history_in_another_order_is_read_to_its_end() -> None:
 )
 def test_a_tag_that_comes_back_to_an_image_within_a_second_is_not_deleted(before: list[dict[str, Any]]) -> None:
     history = read_history(lambda: paged([entry("v1", 10, "sha256:a"), *before]), None)
-    assert deletions_of(SHOP, history, now=100) == []
+    assert deletions_of(SHOP, history, until=100) == []
 
 
 # Random histories
@@ -215,7 +250,7 @@ class Registry:
             self.done.append(("deleted", tag, before, None, self.now))
 
     def whole_history(self, repository: str, *, since: float | None = None) -> History:
-        newest_first = sorted(reversed(self.rows), key=lambda each: -each["start_ts"])
+        newest_first = self.rows[::-1]
         if since is None:
             return read_history(lambda: paged(newest_first), None)
         return History([each for each in newest_first if each["start_ts"] >= since], since)
