@@ -39,14 +39,13 @@ class CursorStore:
     """Keeps cursors with each asset that the trigger watches for.
 
     :param accessors: as Airflow gives them to a trigger; ``None`` if it watches for no asset.
-    :param watched: what is watched, a JSON value, which distinguishes the cursor from others of the same asset.
+    :param watched: what is watched, a JSON value, which with the place distinguishes the cursor from others of the same
+        asset.
     :param about: the same, for people.
     """
 
     def __init__(self, accessors: AssetStateStoreAccessors | None, watched: Any, about: str) -> None:
-        name = hashlib.blake2b(json.dumps(watched, sort_keys=True).encode(), digest_size=12).hexdigest()
-        self.key = f"release_pipelines/{name}"
-        self._about = about
+        self._watched, self._about = watched, about
         # A trigger does not know the names of its assets, and Airflow's own mapping offers look-ups by name only.
         self._stores: list[AssetStateStoreAccessor] = (
             [*accessors._by_name.values(), *accessors._by_uri.values()] if accessors else []
@@ -55,22 +54,27 @@ class CursorStore:
     def __bool__(self) -> bool:
         return bool(self._stores)
 
-    async def read(self) -> Cursor | None:
-        """The cursor that covers what every asset with a cursor already knows."""
+    async def read(self, place: str) -> Cursor | None:
+        """The cursor that covers what every asset with a cursor already knows of a system."""
         cursors = []
+        key = self._key(place)
         for store in self._stores:
-            if (body := await store.aget(self.key)) is None:
+            if (body := await store.aget(key)) is None:
                 continue
             try:
                 cursors.append(Cursor.from_json(body))
             except ValueError:
-                log.warning("%r holds no valid cursor of %s under %s: starting over", store, self._about, self.key)
+                log.warning("%r holds no valid cursor of %s under %s: starting over", store, self._about, key)
         return known_to_all(cursors)
 
     async def write(self, cursor: Cursor) -> None:
         body = cursor.to_json() | {"watches": storable_text(self._about)}
         for store in self._stores:
-            await store.aset(self.key, body)
+            await store.aset(self._key(cursor.place), body)
+
+    def _key(self, place: str) -> str:
+        named = json.dumps([place, self._watched], sort_keys=True).encode()
+        return f"release_pipelines/{hashlib.blake2b(named, digest_size=12).hexdigest()}"
 
 
 class Watcher:
@@ -139,15 +143,15 @@ class Watcher:
         taken = self._new_in(self._cursor, seen)
         if taken.changes and self._store:
             # Another triggerer may have sent them already: this one may have stalled, and lost its watchers to it.
-            taken = self._new_in(known_to_either(self._cursor, await self._store.read()), seen)
+            taken = self._new_in(known_to_either(self._cursor, await self._store.read(seen.place)), seen)
         return taken
 
     async def _begin(self, seen: Round) -> Cursor:
         """The saved cursor, or a new one, which is saved before the first event."""
-        if saved := await self._store.read():
-            if saved.place == seen.place:
-                return saved
-            log.warning("%s moved from %s to %s: starting over", self._about, saved.place, seen.place)
+        if self._cursor:
+            log.warning("%s moved from %s to %s: starting there", self._about, self._cursor.place, seen.place)
+        if saved := await self._store.read(seen.place):
+            return saved
         if self._first is None or self._first.place != seen.place:
             self._first = self._new_in(None, seen).cursor
         # For an asset that is not active yet, Airflow reads no cursor and refuses to write one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -19,7 +20,7 @@ from airflow_provider.exceptions import BadRequestError
 from airflow_provider.triggers import event_stream, events, watcher
 from airflow_provider.triggers.code_stream import CodeStreamEventTrigger
 from airflow_provider.triggers.quay import QuayTagEventTrigger
-from tests.support.systems import Systems
+from tests.support.systems import LOGINS, Systems
 from tests.support.until import until
 from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse
 
@@ -427,6 +428,36 @@ def test_a_connection_that_leads_to_another_quay_begins_there_and_keeps_that(
         push(elsewhere, "v2")
         until(lambda: len(watched.events()) == 2)
     assert watched.tags() == ["v1", "v2"]
+
+
+def test_a_connection_that_leads_back_continues_where_it_left(systems: Systems, elsewhere: Systems) -> None:
+    watched = Watched(of_tags())
+    parse(watched)
+    for where in (systems, elsewhere):
+        where.connect()
+        with Triggerer():
+            until(lambda where=where: where.url in str(watched.cursors()))
+    push(systems, "v1")
+    systems.connect()
+    with Triggerer():
+        until(watched.events)
+    assert watched.tags() == ["v1"]
+
+
+def test_two_watchers_of_one_asset_over_connections_to_two_quays_both_continue(
+    systems: Systems, elsewhere: Systems, mocker: MockerFixture
+) -> None:
+    east = json.dumps({"conn_type": "quay", **LOGINS["quay"], "host": f"{elsewhere.url}/quay"})
+    mocker.patch.dict(os.environ, {"AIRFLOW_CONN_QUAY_EAST": east})
+    watched = Watched(of_tags(), of_tags(quay_conn_id="quay_east"))
+    parse(watched)
+    for _ in range(2):
+        with Triggerer():
+            until(lambda: all(each.url in str(watched.cursors()) for each in (systems, elsewhere)))
+        push(systems, "v1"), push(elsewhere, "v2")
+    with Triggerer():
+        until(lambda: len(watched.events()) == 4)
+    assert sorted(watched.tags()) == ["v1", "v1", "v2", "v2"]
 
 
 def test_an_airflow_that_does_not_keep_a_cursor_for_long_holds_up_no_event(
