@@ -68,9 +68,12 @@ class CursorStore:
         return known_to_all(cursors)
 
     async def write(self, cursor: Cursor) -> None:
-        body = cursor.to_json() | {"watches": storable_text(self._about)}
-        for store in self._stores:
-            await store.aset(self._key(cursor.place), body)
+        """:raises Exception: an asset has not got it, such as one that no DAG uses any more; all others have."""
+        key, body = self._key(cursor.place), cursor.to_json() | {"watches": storable_text(self._about)}
+        written = [store.aset(key, body) for store in self._stores]
+        for problem in await asyncio.gather(*written, return_exceptions=True):
+            if problem:
+                raise problem
 
     def _key(self, place: str) -> str:
         named = json.dumps([place, self._watched], sort_keys=True).encode()

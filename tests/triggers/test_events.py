@@ -214,6 +214,24 @@ def test_two_assets_with_equal_watchers_are_reported_both(systems: Systems) -> N
     assert one.tags() == other.tags() == ["v1", "v2"]
 
 
+@pytest.mark.parametrize("has_left", [0, 1])
+def test_an_asset_that_no_dag_uses_any_more_keeps_no_cursor_from_another_with_an_equal_watcher(
+    systems: Systems, has_left: int
+) -> None:
+    watched = [Watched(of_tags()), Watched(of_tags())]
+    left = watched[1 - has_left]
+    parse(*watched)
+    with Triggerer() as triggerer:
+        until(lambda: all(each.has_begun() for each in watched))
+        before = left.cursors()
+        watched[has_left].leave()
+        push(systems, "v1")
+        until(left.events)
+        until(lambda: has_kept(left, before))
+        triggerer.die()
+    assert left.tags() == ["v1"]
+
+
 def test_a_late_subscriber_gets_what_comes_from_then_on_and_disturbs_nobody(systems: Systems) -> None:
     first, late = Watched(of_tags()), Watched(of_tags("v*"))
     parse(first)

@@ -18,7 +18,7 @@ from uuid import uuid4
 import structlog
 from airflow.jobs import triggerer_job_runner as airflow_triggerer
 from airflow.jobs.job import Job
-from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel, AssetWatcherModel
+from airflow.models.asset import AssetActive, AssetDagRunQueue, AssetEvent, AssetModel, AssetWatcherModel
 from airflow.models.asset_state_store import AssetStateStoreModel
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
@@ -57,6 +57,11 @@ class Watched:
         with DAG(self.name, schedule=[asset], is_paused_upon_creation=False) as dag:
             BaseOperator(task_id="release")
         return dag
+
+    def leave(self) -> None:
+        """No DAG uses the asset any more."""
+        with create_session() as session:
+            session.query(AssetActive).filter_by(name=self.name).delete()
 
     def pause(self, is_paused: bool = True) -> None:
         with create_session() as session:
