@@ -5,6 +5,7 @@ Separate from quay.py, which every parsing of a DAG file imports.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ _STATE_OF_EVENT = {
     "build_cancelled": "canceled",
 }
 """The state of the build that an event is about."""
+
+LONGEST_OWNER = 150
+"""Characters; Quay stores titles of 255, which also hold what the author of the DAG has written."""
 
 _OWNED_BY = ("repository", "kept_by", "quay_conn_id")
 """Arguments that decide which notifications a task manages."""
@@ -77,11 +81,17 @@ def shown(notification: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def owner_of(operator: ReleaseOperator[Any]) -> str:
-    """Names the task that keeps notifications: the same DAG in two Airflows must not remove those of the other."""
-    host = None
+    """Names the task that keeps notifications, and no other one, not even of the same DAG in another Airflow: each
+    removes what it no longer wants."""
+    airflow = ""
     with suppress(ReleasePipelineError):
-        host = host_of(endpoints.base_url())
-    return f"{host or ''}/{operator.dag_id}.{operator.task_id}"
+        airflow = endpoints.base_url().partition("://")[2]
+    # Ids may contain dots, but no slashes.
+    owner = f"{airflow}/{operator.dag_id}/{operator.task_id}"
+    if len(owner) <= LONGEST_OWNER:
+        return owner
+    digest = hashlib.blake2b(owner.encode(), digest_size=12).hexdigest()
+    return f"{owner[: LONGEST_OWNER - len(digest) - 1]}~{digest}"
 
 
 def share_an_owner(task: Any) -> bool:

@@ -326,7 +326,7 @@ class QuayNotificationsOperator(_NotificationOperator):
     :param notifications: mappings with the arguments of :class:`QuayCreateNotificationOperator`: ``event``, and
         ``asset`` or ``method`` and ``config``, and optionally ``event_config`` and ``title``. An empty list removes all
         that it created. (templated)
-    :param kept_by: who manages them; others' are left alone. Default: the host of this Airflow, the DAG and the task.
+    :param kept_by: who manages them; others' are left alone. Default: the URL of this Airflow, the DAG and the task.
         Set it before you rename one of them. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     :return: ``notifications`` (each as of :class:`QuayCreateNotificationOperator`), and the uuids of those ``created``,
