@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_provider.webhooks import handling
 from airflow_provider.webhooks.bodies import Receive, RefusedError, SenderGoneError, read_body
-from airflow_provider.webhooks.endpoints import PREFIX, Endpoint, Endpoints, declared, matching
+from airflow_provider.webhooks.endpoints import PREFIX, Declaration, Endpoint, Endpoints, declared, matching
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ class WebhookApp:
 
     def __init__(self) -> None:
         self._endpoints: Endpoints | None = None
+        self._problems: dict[str, str] = {}
+        """Of endpoints that are declared wrongly."""
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
         self._pools: dict[str, ThreadPoolExecutor] = {}
@@ -66,6 +68,8 @@ class WebhookApp:
     async def _answer(self, scope: Scope, name: str, secret: str, receive: Receive) -> int:
         endpoints = await self._declared()
         endpoint = matching(endpoints, name, secret)
+        if scope["method"] == "POST" and name in self._problems and name not in endpoints:
+            return TRY_AGAIN
         if endpoint is None or scope["method"] != "POST":
             return NOT_FOUND
         _show_path(scope, endpoint.name)
@@ -103,13 +107,23 @@ class WebhookApp:
         async with self._reading:
             if self._endpoints is None or time.monotonic() - self._read_at > READ_EVERY:
                 try:
-                    self._endpoints = await asyncio.to_thread(declared)
+                    self._take(await asyncio.to_thread(declared))
                 except Exception as error:
                     if self._endpoints is None:
                         raise
                     log.error("Continuing with the webhooks as they were last declared: %s", _place_of(error))
                 self._read_at = time.monotonic()
-            return self._endpoints
+            return self._endpoints or {}
+
+    def _take(self, found: Declaration) -> None:
+        """One that is declared wrongly now stays as it was."""
+        before = self._endpoints or {}
+        self._endpoints = {**found.endpoints, **{name: before[name] for name in found.problems if name in before}}
+        problems = {name: str(problem) for name, problem in found.problems.items()}
+        for name, problem in problems.items():
+            if self._problems.get(name) != problem:
+                log.error("A webhook is %s: %s", "left as it was declared" if name in before else "not taken", problem)
+        self._problems = problems
 
 
 def _take_path(scope: Scope) -> tuple[str, str]:
