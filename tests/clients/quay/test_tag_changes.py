@@ -109,6 +109,15 @@ def test_only_what_happened_of_late_is_read_of_a_long_history(stand: Stand, clie
     assert len(stand.requests("GET")) - before == 3
 
 
+def test_a_tag_with_letters_that_quay_alone_allows_stops_no_other(stand: Stand, client: QuayClient) -> None:
+    stand.fill_a_page()
+    stand.let_pass(2 * DURATIONS.late_change)
+    stand.push("v1"), stand.push("версия")
+    since = max(float(each["start_ts"]) for each in client.tags.list(SHOP)) - 60
+    reading = TagChanges(SHOP).read(client, since, False)
+    assert {each.payload["tag"] for each in reading[NEW].changes} == {"v1", "версия"}
+
+
 def test_a_history_that_is_too_long_is_read_as_far_as_needed_and_tried_once(
     stand: Stand, client: QuayClient, mocker: MockerFixture
 ) -> None:
