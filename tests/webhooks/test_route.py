@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -338,6 +339,28 @@ def test_declarations_that_break_later_leave_those_that_were_read(route: Route, 
     assert route.post(PUSH) == 200
     mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": "{"})
     assert route.post(PUSH) == 200
+
+
+def test_declarations_that_take_long_to_read_hold_up_no_message(route: Route, mocker: MockerFixture) -> None:
+    mocker.patch.object(webhook_app, "READ_WITHIN", 0.1)
+    assert route.post(PUSH) == 200
+    continues = threading.Event()
+    declared = webhook_app.declared
+    mocker.patch.object(webhook_app, "declared", lambda: continues.wait(60) and declared())
+    assert [route.post(PUSH), route.post(PUSH)] == [200, 200]
+    continues.set()
+
+
+def test_while_declarations_are_read_for_the_first_time_the_sender_shall_come_again(
+    route: Route, mocker: MockerFixture
+) -> None:
+    mocker.patch.object(webhook_app, "READ_WITHIN", 0.1)
+    continues = threading.Event()
+    declared = webhook_app.declared
+    mocker.patch.object(webhook_app, "declared", lambda: continues.wait(60) and declared())
+    assert route.post(PUSH) == 503
+    continues.set()
+    until(lambda: route.post(PUSH) == 200)
 
 
 def test_an_endpoint_that_is_declared_wrongly_stops_no_other_and_lets_its_own_sender_come_again(
