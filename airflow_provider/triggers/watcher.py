@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -54,6 +56,10 @@ class CursorStore:
     def __bool__(self) -> bool:
         return bool(self._stores)
 
+    @property
+    def assets(self) -> Sequence[Hashable]:
+        return self._stores
+
     async def read(self, place: str) -> Cursor | None:
         """The cursor that covers what every asset with a cursor already knows of a system."""
         cursors = []
@@ -78,6 +84,33 @@ class CursorStore:
     def _key(self, place: str) -> str:
         named = json.dumps([place, self._watched], sort_keys=True).encode()
         return f"release_pipelines/{hashlib.blake2b(named, digest_size=12).hexdigest()}"
+
+
+class Turns:
+    """When events of assets are sent, by whichever watchers in this triggerer.
+
+    :param assets: those of one watcher.
+    :param apart: seconds.
+    """
+
+    def __init__(self, assets: Sequence[Hashable], apart: float) -> None:
+        self._assets, self._apart = assets, apart
+        self._last_of = _last_of.setdefault(asyncio.get_running_loop(), {})
+
+    def take(self, after_all: bool) -> float:
+        """Seconds until the next event may be sent, which then must be.
+
+        :param after_all: whether it is to be sent some time after all other events of the assets.
+        """
+        now = time.monotonic()
+        last = max((self._last_of.get(asset, -math.inf) for asset in self._assets), default=-math.inf)
+        at = max(now, last + self._apart) if after_all else now
+        self._last_of.update(dict.fromkeys(self._assets, max(at, last)))
+        return at - now
+
+
+_last_of: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, float]] = WeakKeyDictionary()
+"""By asset, when its last event was or will be sent."""
 
 
 class Watcher:

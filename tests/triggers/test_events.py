@@ -180,6 +180,23 @@ def test_no_event_waits_for_a_later_one_to_start_its_run(
         until(lambda: sorted(each["tag"] for run in watched.runs() for each in run) == pushed)
 
 
+def test_no_event_of_one_watcher_waits_for_a_later_one_to_start_its_run_because_of_another_watcher(
+    systems: Systems, mocker: MockerFixture
+) -> None:
+    mocker.patch.object(events, "RUN_MADE_WITHIN", 5.0)
+    watched = Watched(of_tags("v*"), of_tags("release-*"))
+    parse(watched)
+    with Triggerer() as triggerer:
+        until(lambda: len(watched.cursors()) == 2)
+        triggerer.stand_still()
+        push(systems, "v1"), push(systems, "release-1")
+        triggerer.go_on()
+        until(watched.events)
+        # The scheduler takes a moment to make the first run.
+        time.sleep(0.5)
+        until(lambda: sorted(each["tag"] for run in watched.runs() for each in run) == ["release-1", "v1"])
+
+
 # Who watches
 
 
