@@ -95,12 +95,17 @@ def owner_of(operator: ReleaseOperator[Any]) -> str:
 
 
 def share_an_owner(task: Any) -> bool:
-    """Whether instances of a mapped task would delete each other's notifications, as far as its DAG shows.
+    """Whether instances of a task that is mapped, itself or with its group, would delete each other's notifications, as
+    far as its DAG shows.
 
     :param task: as the DAG has it, so not yet the one that an instance runs.
     """
     expanded = getattr(task, "expand_input", None)
-    if expanded is None or any("{{" in str(task.partial_kwargs.get(name)) for name in _OWNED_BY):
+    if expanded is None:
+        if task.get_closest_mapped_task_group() is None:
+            return False
+        return _is_fixed([getattr(task, name) for name in _OWNED_BY]) and not _is_fixed(task.notifications)
+    if any("{{" in str(task.partial_kwargs.get(name)) for name in _OWNED_BY):
         return False
     if isinstance(expanded.value, Mapping):
         # Airflow makes an instance of each combination of what is expanded over.
@@ -111,6 +116,15 @@ def share_an_owner(task: Any) -> bool:
     given = [{**task.partial_kwargs, **each} for each in expanded.value if isinstance(each, Mapping)]
     owners = [tuple(str(each.get(name)) for name in _OWNED_BY) for each in given]
     return len(set(owners)) < len(owners)
+
+
+def _is_fixed(value: object) -> bool:
+    """Whether an argument is the same for all instances of a task: neither a template nor what Airflow resolves."""
+    if isinstance(value, Mapping):
+        return all(map(_is_fixed, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_fixed, value))
+    return "{{" not in value if isinstance(value, str) else not hasattr(value, "iter_references")
 
 
 def _names_of(given: Mapping[str, Any]) -> dict[str, str]:

@@ -319,8 +319,8 @@ class QuayNotificationsOperator(_NotificationOperator):
     after the secret of a webhook was rotated), and resets what Quay has disabled. It marks its notifications at the end
     of their titles, and never changes or removes others.
 
-    If it is expanded, one instance must hold all notifications of a repository: expand over ``repository``, or use
-    ``expand_kwargs``, and not over ``notifications``.
+    If it is expanded, or in a mapped task group, one instance must hold all notifications of a repository: expand over
+    ``repository``, or use ``expand_kwargs``, and not over ``notifications``.
 
     :param repository: ``namespace/name``. (templated)
     :param notifications: mappings with the arguments of :class:`QuayCreateNotificationOperator`: ``event``, and
