@@ -41,7 +41,7 @@ over. What is running continues. Code Stream's API cannot disable Git webhooks, 
 pipeline is disabled.
 
 To end a freeze early, mark `wait_for_end` as success. However the run ends, even if it is marked failed, teardown tasks
-enable everything again; if one of them fails, so does the run.
+enable everything again, also what somebody had disabled before the freeze; if one of them fails, so does the run.
 
 Needs the connection `code_stream_default`.
 """,

@@ -50,7 +50,8 @@ deploys it with a pipeline of Code Stream, and tags it `release`.
 
 The watcher of the asset `shop-image` polls Quay every ten seconds, in the triggerer. Quay can also push to the same
 asset: see `registry_webhooks`. If both report an image, or a watcher that was restarted repeats itself, it is
-released once, because runs follow one another, and an image that is tagged `release` is skipped.
+released once, because runs follow one another, and each releases the version that was pushed last, unless it is tagged
+`release` already.
 
 Needs the connections `quay_default` and `code_stream_default`.
 """,
@@ -58,22 +59,24 @@ Needs the connections `quay_default` and `code_stream_default`.
 def on_image_push() -> None:
     @task(multiple_outputs=True)
     def newest_version(triggering_asset_events: Any = None) -> dict[str, str]:
-        """Of the images that were pushed since the last run, the newest; skips the run if it is released already."""
+        """The version that was pushed last; skips the run if no version was pushed, or it is released already."""
         from airflow_provider.hooks.quay import QuayHook
 
-        events = sorted(triggering_asset_events.get(IMAGE, ()), key=lambda event: event.timestamp)
         # A watcher's event has it in `payload`, a webhook's in `extra` itself.
-        payloads = [event.extra.get("payload", event.extra) for event in events]
-        # A tag that was deleted has no digest.
-        images = [each for each in payloads if each["digest"] and fnmatch(each["tag"], VERSIONS)]
-        if not images:
+        payloads = [each.extra.get("payload", each.extra) for each in triggering_asset_events.get(IMAGE, ())]
+        # A tag that was deleted has no digest, and an event that a person created in the UI has nothing.
+        if not any(each.get("digest") and fnmatch(each.get("tag", ""), VERSIONS) for each in payloads):
             raise AirflowSkipException("no version was pushed")
-        newest = images[-1]
         with QuayHook().get_conn() as quay:
+            # Events may come late, twice and in another order: what Quay has now is what counts.
+            versions = [each for each in quay.tags.list(REPOSITORY) if fnmatch(each["name"], VERSIONS)]
             released = quay.tags.find(REPOSITORY, RELEASED)
-        if released and released["manifest_digest"] == newest["digest"]:
-            raise AirflowSkipException(f"{newest['tag']} is released already")
-        return {"tag": newest["tag"], "digest": newest["digest"]}
+        if not versions:
+            raise AirflowSkipException("the version that was pushed is gone")
+        newest = max(versions, key=lambda each: each["start_ts"])
+        if released and released["manifest_digest"] == newest["manifest_digest"]:
+            raise AirflowSkipException(f"{newest['name']} is released already")
+        return {"tag": newest["name"], "digest": newest["manifest_digest"]}
 
     image = newest_version()
     scan_image = QuaySecurityScanSensor(

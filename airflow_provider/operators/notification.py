@@ -5,6 +5,7 @@ Separate from quay.py, which every parsing of a DAG file imports.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ _STATE_OF_EVENT = {
     "build_cancelled": "canceled",
 }
 """The state of the build that an event is about."""
+
+LONGEST_OWNER = 150
+"""Characters; Quay stores titles of 255, which also hold what the author of the DAG has written."""
 
 _OWNED_BY = ("repository", "kept_by", "quay_conn_id")
 """Arguments that decide which notifications a task manages."""
@@ -77,20 +81,31 @@ def shown(notification: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def owner_of(operator: ReleaseOperator[Any]) -> str:
-    """Names the task that keeps notifications: the same DAG in two Airflows must not remove those of the other."""
-    host = None
+    """Names the task that keeps notifications, and no other one, not even of the same DAG in another Airflow: each
+    removes what it no longer wants."""
+    airflow = ""
     with suppress(ReleasePipelineError):
-        host = host_of(endpoints.base_url())
-    return f"{host or ''}/{operator.dag_id}.{operator.task_id}"
+        airflow = endpoints.base_url().partition("://")[2]
+    # Ids may contain dots, but no slashes.
+    owner = f"{airflow}/{operator.dag_id}/{operator.task_id}"
+    if len(owner) <= LONGEST_OWNER:
+        return owner
+    digest = hashlib.blake2b(owner.encode(), digest_size=12).hexdigest()
+    return f"{owner[: LONGEST_OWNER - len(digest) - 1]}~{digest}"
 
 
 def share_an_owner(task: Any) -> bool:
-    """Whether instances of a mapped task would delete each other's notifications, as far as its DAG shows.
+    """Whether instances of a task that is mapped, itself or with its group, would delete each other's notifications, as
+    far as its DAG shows.
 
     :param task: as the DAG has it, so not yet the one that an instance runs.
     """
     expanded = getattr(task, "expand_input", None)
-    if expanded is None or any("{{" in str(task.partial_kwargs.get(name)) for name in _OWNED_BY):
+    if expanded is None:
+        if task.get_closest_mapped_task_group() is None:
+            return False
+        return _is_fixed([getattr(task, name) for name in _OWNED_BY]) and not _is_fixed(task.notifications)
+    if any("{{" in str(task.partial_kwargs.get(name)) for name in _OWNED_BY):
         return False
     if isinstance(expanded.value, Mapping):
         # Airflow makes an instance of each combination of what is expanded over.
@@ -101,6 +116,15 @@ def share_an_owner(task: Any) -> bool:
     given = [{**task.partial_kwargs, **each} for each in expanded.value if isinstance(each, Mapping)]
     owners = [tuple(str(each.get(name)) for name in _OWNED_BY) for each in given]
     return len(set(owners)) < len(owners)
+
+
+def _is_fixed(value: object) -> bool:
+    """Whether an argument is the same for all instances of a task: neither a template nor what Airflow resolves."""
+    if isinstance(value, Mapping):
+        return all(map(_is_fixed, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_fixed, value))
+    return "{{" not in value if isinstance(value, str) else not hasattr(value, "iter_references")
 
 
 def _names_of(given: Mapping[str, Any]) -> dict[str, str]:

@@ -319,14 +319,14 @@ class QuayNotificationsOperator(_NotificationOperator):
     after the secret of a webhook was rotated), and resets what Quay has disabled. It marks its notifications at the end
     of their titles, and never changes or removes others.
 
-    If it is expanded, one instance must hold all notifications of a repository: expand over ``repository``, or use
-    ``expand_kwargs``, and not over ``notifications``.
+    If it is expanded, or in a mapped task group, one instance must hold all notifications of a repository: expand over
+    ``repository``, or use ``expand_kwargs``, and not over ``notifications``.
 
     :param repository: ``namespace/name``. (templated)
     :param notifications: mappings with the arguments of :class:`QuayCreateNotificationOperator`: ``event``, and
         ``asset`` or ``method`` and ``config``, and optionally ``event_config`` and ``title``. An empty list removes all
         that it created. (templated)
-    :param kept_by: who manages them; others' are left alone. Default: the host of this Airflow, the DAG and the task.
+    :param kept_by: who manages them; others' are left alone. Default: the URL of this Airflow, the DAG and the task.
         Set it before you rename one of them. (templated)
     :param quay_conn_id: the Airflow connection. (templated)
     :return: ``notifications`` (each as of :class:`QuayCreateNotificationOperator`), and the uuids of those ``created``,

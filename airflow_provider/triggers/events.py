@@ -6,7 +6,6 @@ Light to import, because DAG files import it: what runs in the triggerer is impo
 from __future__ import annotations
 
 import asyncio
-import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Hashable
 from datetime import timedelta
@@ -26,7 +25,7 @@ POLL_INTERVAL = 60.0
 
 RUN_MADE_WITHIN = 10.0
 """Seconds within which Airflow's scheduler makes the run of an event, unless it is overloaded. 3.3.2 starts none for an
-event that comes before: the next one that does start a run takes it along."""
+event of the asset that comes before: the next one that does start a run takes it along."""
 
 
 class BadArgumentError(BadRequestError, TypeError):
@@ -84,21 +83,19 @@ class ReleaseEventTrigger(BaseEventTrigger):
         return Producer(cls(**kwargs)._stream())
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Round]) -> AsyncIterator[TriggerEvent]:
-        from airflow_provider.triggers.watcher import CursorStore, Watcher
+        from airflow_provider.triggers.watcher import CursorStore, Turns, Watcher
 
         stream = self._stream()
         store = CursorStore(self.asset_state_store, [self.system, self.thing, self.wanted], self.about)
         with stream.seat(self.poll_interval) as seat:
             watcher = Watcher(stream, seat, store, self.is_wanted, self.about)
-            sent_at = -float("inf")
+            turns = Turns(store.assets, RUN_MADE_WITHIN)
             async for seen in shared_stream:
                 changes = await watcher.take(seen)
                 for number, event in enumerate(changes, 1):
-                    if number == len(changes):
-                        # By then the earlier ones have a run, or go into the one that this starts.
-                        await asyncio.sleep(sent_at + RUN_MADE_WITHIN - time.monotonic())
+                    # When the last one is sent, the earlier ones have a run, or go into the one that it starts.
+                    await asyncio.sleep(turns.take(after_all=number == len(changes)))
                     yield TriggerEvent(event)
-                    sent_at = time.monotonic()
                 watcher.has_sent(seen)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

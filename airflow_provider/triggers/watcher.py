@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -39,14 +41,13 @@ class CursorStore:
     """Keeps cursors with each asset that the trigger watches for.
 
     :param accessors: as Airflow gives them to a trigger; ``None`` if it watches for no asset.
-    :param watched: what is watched, a JSON value, which distinguishes the cursor from others of the same asset.
+    :param watched: what is watched, a JSON value, which with the place distinguishes the cursor from others of the same
+        asset.
     :param about: the same, for people.
     """
 
     def __init__(self, accessors: AssetStateStoreAccessors | None, watched: Any, about: str) -> None:
-        name = hashlib.blake2b(json.dumps(watched, sort_keys=True).encode(), digest_size=12).hexdigest()
-        self.key = f"release_pipelines/{name}"
-        self._about = about
+        self._watched, self._about = watched, about
         # A trigger does not know the names of its assets, and Airflow's own mapping offers look-ups by name only.
         self._stores: list[AssetStateStoreAccessor] = (
             [*accessors._by_name.values(), *accessors._by_uri.values()] if accessors else []
@@ -55,22 +56,61 @@ class CursorStore:
     def __bool__(self) -> bool:
         return bool(self._stores)
 
-    async def read(self) -> Cursor | None:
-        """The cursor that covers what every asset with a cursor already knows."""
+    @property
+    def assets(self) -> Sequence[Hashable]:
+        return self._stores
+
+    async def read(self, place: str) -> Cursor | None:
+        """The cursor that covers what every asset with a cursor already knows of a system."""
         cursors = []
+        key = self._key(place)
         for store in self._stores:
-            if (body := await store.aget(self.key)) is None:
+            if (body := await store.aget(key)) is None:
                 continue
             try:
                 cursors.append(Cursor.from_json(body))
             except ValueError:
-                log.warning("%r holds no valid cursor of %s under %s: starting over", store, self._about, self.key)
+                log.warning("%r holds no valid cursor of %s under %s: starting over", store, self._about, key)
         return known_to_all(cursors)
 
     async def write(self, cursor: Cursor) -> None:
-        body = cursor.to_json() | {"watches": storable_text(self._about)}
-        for store in self._stores:
-            await store.aset(self.key, body)
+        """:raises Exception: an asset has not got it, such as one that no DAG uses any more; all others have."""
+        key, body = self._key(cursor.place), cursor.to_json() | {"watches": storable_text(self._about)}
+        written = [store.aset(key, body) for store in self._stores]
+        for problem in await asyncio.gather(*written, return_exceptions=True):
+            if problem:
+                raise problem
+
+    def _key(self, place: str) -> str:
+        named = json.dumps([place, self._watched], sort_keys=True).encode()
+        return f"release_pipelines/{hashlib.blake2b(named, digest_size=12).hexdigest()}"
+
+
+class Turns:
+    """When events of assets are sent, by whichever watchers in this triggerer.
+
+    :param assets: those of one watcher.
+    :param apart: seconds.
+    """
+
+    def __init__(self, assets: Sequence[Hashable], apart: float) -> None:
+        self._assets, self._apart = assets, apart
+        self._last_of = _last_of.setdefault(asyncio.get_running_loop(), {})
+
+    def take(self, after_all: bool) -> float:
+        """Seconds until the next event may be sent, which then must be.
+
+        :param after_all: whether it is to be sent some time after all other events of the assets.
+        """
+        now = time.monotonic()
+        last = max((self._last_of.get(asset, -math.inf) for asset in self._assets), default=-math.inf)
+        at = max(now, last + self._apart) if after_all else now
+        self._last_of.update(dict.fromkeys(self._assets, max(at, last)))
+        return at - now
+
+
+_last_of: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, float]] = WeakKeyDictionary()
+"""By asset, when its last event was or will be sent."""
 
 
 class Watcher:
@@ -139,15 +179,15 @@ class Watcher:
         taken = self._new_in(self._cursor, seen)
         if taken.changes and self._store:
             # Another triggerer may have sent them already: this one may have stalled, and lost its watchers to it.
-            taken = self._new_in(known_to_either(self._cursor, await self._store.read()), seen)
+            taken = self._new_in(known_to_either(self._cursor, await self._store.read(seen.place)), seen)
         return taken
 
     async def _begin(self, seen: Round) -> Cursor:
         """The saved cursor, or a new one, which is saved before the first event."""
-        if saved := await self._store.read():
-            if saved.place == seen.place:
-                return saved
-            log.warning("%s moved from %s to %s: starting over", self._about, saved.place, seen.place)
+        if self._cursor:
+            log.warning("%s moved from %s to %s: starting there", self._about, self._cursor.place, seen.place)
+        if saved := await self._store.read(seen.place):
+            return saved
         if self._first is None or self._first.place != seen.place:
             self._first = self._new_in(None, seen).cursor
         # For an asset that is not active yet, Airflow reads no cursor and refuses to write one.

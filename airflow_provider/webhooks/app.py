@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_provider.webhooks import handling
 from airflow_provider.webhooks.bodies import Receive, RefusedError, SenderGoneError, read_body
-from airflow_provider.webhooks.endpoints import PREFIX, Endpoint, Endpoints, declared, matching
+from airflow_provider.webhooks.endpoints import PREFIX, Declaration, Endpoint, Endpoints, declared, matching
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ ANSWERED_WITHIN = 8.0
 is counted after the answer is recognized then."""
 READ_EVERY = 30.0
 """Seconds after which the declarations are read again: rotating a secret in a secrets backend needs no restart."""
+READ_WITHIN = 1.0
+"""Seconds that a message waits for them to be read again: a command or a secrets backend may hang."""
 THREADS = 4
 """Per endpoint, so that a system that hangs delays its own webhooks only."""
 MOST_AT_ONCE = 32
@@ -41,8 +43,10 @@ class WebhookApp:
 
     def __init__(self) -> None:
         self._endpoints: Endpoints | None = None
+        self._problems: dict[str, str] = {}
+        """Of endpoints that are declared wrongly."""
         self._read_at = float("-inf")
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._handling: dict[str, int] = {}
 
@@ -65,7 +69,11 @@ class WebhookApp:
 
     async def _answer(self, scope: Scope, name: str, secret: str, receive: Receive) -> int:
         endpoints = await self._declared()
+        if endpoints is None:
+            return TRY_AGAIN
         endpoint = matching(endpoints, name, secret)
+        if scope["method"] == "POST" and name in self._problems and name not in endpoints:
+            return TRY_AGAIN
         if endpoint is None or scope["method"] != "POST":
             return NOT_FOUND
         _show_path(scope, endpoint.name)
@@ -98,18 +106,32 @@ class WebhookApp:
             log.warning("Webhook %s took over %g s: the system must send it again", endpoint.name, ANSWERED_WITHIN)
             return TRY_AGAIN
 
-    async def _declared(self) -> Endpoints:
-        """The declared endpoints, read in a thread: the option may come from a command or a secrets backend."""
-        async with self._reading:
-            if self._endpoints is None or time.monotonic() - self._read_at > READ_EVERY:
-                try:
-                    self._endpoints = await asyncio.to_thread(declared)
-                except Exception as error:
-                    if self._endpoints is None:
-                        raise
-                    log.error("Continuing with the webhooks as they were last declared: %s", _place_of(error))
-                self._read_at = time.monotonic()
-            return self._endpoints
+    async def _declared(self) -> Endpoints | None:
+        """The declared endpoints; ``None`` while they could not be read."""
+        if self._reading is None and (self._endpoints is None or time.monotonic() - self._read_at > READ_EVERY):
+            self._reading = asyncio.create_task(self._read())
+        if self._reading:
+            await asyncio.wait([self._reading], timeout=READ_WITHIN)
+        return self._endpoints
+
+    async def _read(self) -> None:
+        """In a thread: the option may come from a command or a secrets backend."""
+        try:
+            self._take(await asyncio.to_thread(declared))
+        except Exception as error:
+            # Those that were read before stay.
+            log.error("Could not read which webhooks are declared: %s", _place_of(error))
+        self._read_at, self._reading = time.monotonic(), None
+
+    def _take(self, found: Declaration) -> None:
+        """One that is declared wrongly now stays as it was."""
+        before = self._endpoints or {}
+        self._endpoints = {**found.endpoints, **{name: before[name] for name in found.problems if name in before}}
+        problems = {name: str(problem) for name, problem in found.problems.items()}
+        for name, problem in problems.items():
+            if self._problems.get(name) != problem:
+                log.error("A webhook is %s: %s", "left as it was declared" if name in before else "not taken", problem)
+        self._problems = problems
 
 
 def _take_path(scope: Scope) -> tuple[str, str]:

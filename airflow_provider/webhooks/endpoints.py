@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Literal, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -71,20 +71,35 @@ class Endpoint(msgspec.Struct, frozen=True):
 Endpoints = Mapping[str, Endpoint]
 
 
-def declared() -> Endpoints:
-    """All endpoints, by name.
+class Declaration(NamedTuple):
+    """What the option declares.
 
-    :raises ConnectionConfigError: the option has an invalid value; names the endpoint and the field, but shows no
-        value.
+    :param endpoints: by name.
+    :param problems: of those that are declared wrongly, by name: a mistake in one stops no other. Each names the field,
+        and shows no value.
     """
+
+    endpoints: Endpoints
+    problems: Mapping[str, ConnectionConfigError]
+
+
+def declared() -> Declaration:
+    """:raises ConnectionConfigError: the option is no JSON object; shows nothing of it."""
     text = WEBHOOKS.read()
     if not text.strip():
-        return {}
+        return Declaration({}, {})
     try:
         found = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         raise _wrong("must be a JSON object of endpoints by name") from None
-    return {name: _endpoint(name, each) for name, each in found.items()}
+    endpoints: dict[str, Endpoint] = {}
+    problems: dict[str, ConnectionConfigError] = {}
+    for name, each in found.items():
+        try:
+            endpoints[name] = _endpoint(name, each)
+        except ConnectionConfigError as problem:
+            problems[name] = problem
+    return Declaration(endpoints, problems)
 
 
 def _endpoint(name: str, raw: msgspec.Raw) -> Endpoint:
@@ -180,7 +195,8 @@ def endpoint_for(source: Source, *, conn_id: str, asset: str = "", name: str = "
     :param name: of the endpoint; "" for the only one that matches.
     :raises ConnectionConfigError: none matches, or several do.
     """
-    of_source = {each.name: each for each in declared().values() if each.source == source}
+    endpoints, problems = declared()
+    of_source = {each.name: each for each in endpoints.values() if each.source == source}
     matches = [
         each
         for each in of_source.values()
@@ -188,6 +204,9 @@ def endpoint_for(source: Source, *, conn_id: str, asset: str = "", name: str = "
     ]
     if len(matches) == 1:
         return matches[0]
+    if problems and not matches:
+        # It may be the one that is wanted.
+        raise next(iter(problems.values()))
     wanted = f"source {source!r} and conn_id {conn_id!r}"
     wanted += f" and asset {asset!r}" if asset else ""
     wanted += f" and the name {name!r}" if name else ""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
+from contextlib import suppress
 from importlib import import_module
+from threading import BoundedSemaphore, Thread
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +22,12 @@ log = logging.getLogger(__name__)
 
 DONE, TRY_AGAIN = 200, 503
 """HTTP statuses of answers. Cocktail treats anything but 200 as a failure, Quay anything but 2xx."""
+
+LOOK_AGAIN = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Pauses before each look at an execution whose end was reported before the system shows it: it may store the end only
+once the report is answered. The waits for it may poll only every ten minutes."""
+_looking = BoundedSemaphore(16)
+"""Threads that do so, at most."""
 
 
 def handle(endpoint: Endpoint, body: bytes) -> int:
@@ -47,6 +56,8 @@ def _handle(endpoint: Endpoint, body: bytes) -> int:
         return TRY_AGAIN
     if report.finished:
         _end_waits(report.finished, endpoint)
+    elif report.is_early and _looking.acquire(blocking=False):
+        Thread(target=_look_again, args=(source, message, endpoint), daemon=True).start()
     # Not at the top: this imports Airflow's models, and operators import this module.
     from airflow_provider.webhooks.counting import UnknownAssetError, count
 
@@ -63,6 +74,22 @@ def _handle(endpoint: Endpoint, body: bytes) -> int:
         )
         return TRY_AGAIN
     return DONE
+
+
+def _look_again(source: ModuleType, message: Any, endpoint: Endpoint) -> None:
+    """End the waits for an execution once the system shows the end that it has reported."""
+    try:
+        for pause in LOOK_AGAIN:
+            time.sleep(pause)
+            # Looks again, or leaves it to the polls of the waits.
+            with suppress(Exception):
+                report = _ask(source, message, endpoint)
+                if report.finished:
+                    _end_waits(report.finished, endpoint)
+                if not report.is_early:
+                    return
+    finally:
+        _looking.release()
 
 
 def _end_waits(finished: Execution, endpoint: Endpoint) -> None:

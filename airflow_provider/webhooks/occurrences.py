@@ -47,10 +47,12 @@ class Report(NamedTuple):
 
     :param occurrences: to be counted.
     :param finished: an execution that the system shows as finished for good, so that the waits for it can end.
+    :param is_early: whether the system reports an end that it does not show yet.
     """
 
     occurrences: Sequence[Alternatives] = ()
     finished: Execution | None = None
+    is_early: bool = False
 
 
 def of_execution(
@@ -76,7 +78,7 @@ def of_execution(
     # The message is not repeated, and its sender knows the secret: an unconfirmed event is better than none.
     state = claimed or ExecutionState.UNKNOWN
     unconfirmed = {"system": client.system, "id": ref["id"], "ref": dict(ref), "state": state.value, "confirmed": False}
-    return Report([_if_wanted(client, endpoint, state, unconfirmed, ref)])
+    return Report([_if_wanted(client, endpoint, state, unconfirmed, ref)], is_early=True)
 
 
 def _poll(client: ReleaseClient, ref: ExecutionRef, claimed: ExecutionState | None) -> Execution:

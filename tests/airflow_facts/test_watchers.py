@@ -101,7 +101,7 @@ def test_other_arguments_are_another_trigger_which_comes_with_the_next_parse_but
     watched = Watched(Scripted)
     parse(watched)
     before = watched.trigger_ids()
-    watched.trigger = lambda: Scripted(number=1)
+    watched.triggers = (lambda: Scripted(number=1),)
     parse(watched)
     assert watched.trigger_ids() == set()
     parse(watched)

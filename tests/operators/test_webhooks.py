@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from typing import Any
 
 import pytest
@@ -261,7 +262,28 @@ def test_who_keeps_them_is_the_task_of_this_airflow_unless_said_otherwise():
     ended = kept(PUSHES, kept_by=None)
     (title,) = [each["title"] for each in ended["notifications"]]
     assert title.startswith("repo_push [airflow:airflow.example.com/test_")
-    assert title.endswith(".keep]")
+    assert title.endswith("/keep]")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("https://airflow.example.com/staging", "shop", "keep"), ("https://airflow.example.com/live", "shop", "keep")),
+        (("https://airflow.example.com:8080", "shop", "keep"), ("https://airflow.example.com:8081", "shop", "keep")),
+        (("https://airflow.example.com", "team.shop", "keep"), ("https://airflow.example.com", "team", "shop.keep")),
+        (
+            ("https://airflow.example.com", "shop" * 60, "k" * 200),
+            ("https://airflow.example.com", "shop" * 60, "k" * 201),
+        ),
+    ],
+    ids=["two Airflows below one host", "two ports", "ids with dots", "very long ids"],
+)
+def test_no_two_tasks_keep_each_others(systems, mocker, one, other):
+    for url, dag_id, task_id in (one, other):
+        mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS_URL": url})
+        arguments = {"task_id": task_id, "repository": SHOP, "notifications": [HOOK]}
+        assert run_task(partial(QuayNotificationsOperator, **arguments), dag_id=dag_id).state == "success"
+    assert len(stored()) == 2
 
 
 # --- secrets

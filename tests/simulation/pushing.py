@@ -12,6 +12,7 @@ from airflow_provider.core.canceling import RESUMED
 from airflow_provider.core.waiting import Outcome, Wait, named_exactly
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
+from airflow_provider.webhooks.handling import LOOK_AGAIN
 from tests.simulation.airflow import NOTICED, Airflow, Task
 from tests.simulation.carrying_out import MARKER_XCOM
 from tests.simulation.triggerers import Trigger
@@ -66,7 +67,15 @@ class Pushes:
 
     def _handle(self, job: Job) -> Steps[None]:
         ref = {"system": job.system or "vendor", "kind": "execution", "id": job.id, "place": self.server.place}
-        finished = yield from self._finished(ref)
+        claims_end = job.is_over
+        seen = yield from self._observed(ref)
+        for pause in LOOK_AGAIN if claims_end else ():
+            if seen and seen.state.is_terminal:
+                break
+            yield pause
+            seen = yield from self._observed(ref)
+            self.world.counted["looks at an end that was reported before it showed"] += 1
+        finished = self._finished(seen)
         if finished is None:
             return
         for task in self.airflow.tasks:
@@ -74,17 +83,20 @@ class Pushes:
             if trigger and trigger.net is not None and named_exactly(trigger.ref) == named_exactly(finished.ref):
                 yield from self._end_wait(task, trigger)
 
-    def _finished(self, ref: dict[str, str]) -> Steps[Execution | None]:
-        """The execution, if it has ended for good."""
+    def _observed(self, ref: dict[str, str]) -> Steps[Execution | None]:
         try:
-            seen = yield from self.server.observe(self, ref)
+            seen: Execution = yield from self.server.observe(self, ref)
         except ReleasePipelineError:
             return None
-        return None if not seen.state.is_terminal or self.server.settling_of(seen) else seen
+        return seen
+
+    def _finished(self, seen: Execution | None) -> Execution | None:
+        """The execution, if it has ended for good."""
+        return None if seen is None or not seen.state.is_terminal or self.server.settling_of(seen) else seen
 
     def _end_wait(self, task: Task, trigger: Trigger) -> Steps[None]:
         since = task.changed_at
-        seen = yield from self._finished(trigger.ref)
+        seen = self._finished((yield from self._observed(trigger.ref)))
         outcome = self._outcome(trigger, seen)
         if outcome is None:
             return

@@ -110,18 +110,19 @@ def _sleep_less(seconds: float) -> None:
     _sleep(0.1 if isinstance(seconds, int) else seconds)
 
 
-def run_task(build: Callable[[], Any], *, retries: int = 0, map_index: int = -1) -> TaskRun:
+def run_task(build: Callable[[], Any], *, retries: int = 0, map_index: int = -1, dag_id: str | None = None) -> TaskRun:
     """Run the task that ``build`` makes, after those that it makes before it.
 
     :param build: called inside a DAG; returns the operator.
     :param map_index: which instance, if the task is mapped.
+    :param dag_id: default: one that no other test has.
     """
     from airflow.models.xcom import XComModel
     from airflow.sdk import DAG
     from airflow.utils.session import create_session
 
     errors: list[BaseException] = []
-    dag_id = f"test_{uuid4().hex[:8]}"
+    dag_id = dag_id or f"test_{uuid4().hex[:8]}"
     with DAG(
         dag_id,
         schedule=None,

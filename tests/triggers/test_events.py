@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -19,7 +20,7 @@ from airflow_provider.exceptions import BadRequestError
 from airflow_provider.triggers import event_stream, events, watcher
 from airflow_provider.triggers.code_stream import CodeStreamEventTrigger
 from airflow_provider.triggers.quay import QuayTagEventTrigger
-from tests.support.systems import Systems
+from tests.support.systems import LOGINS, Systems
 from tests.support.until import until
 from tests.triggers.watching import Triggerer, Watched, forget_watchers, parse
 
@@ -179,6 +180,23 @@ def test_no_event_waits_for_a_later_one_to_start_its_run(
         until(lambda: sorted(each["tag"] for run in watched.runs() for each in run) == pushed)
 
 
+def test_no_event_of_one_watcher_waits_for_a_later_one_to_start_its_run_because_of_another_watcher(
+    systems: Systems, mocker: MockerFixture
+) -> None:
+    mocker.patch.object(events, "RUN_MADE_WITHIN", 5.0)
+    watched = Watched(of_tags("v*"), of_tags("release-*"))
+    parse(watched)
+    with Triggerer() as triggerer:
+        until(lambda: len(watched.cursors()) == 2)
+        triggerer.stand_still()
+        push(systems, "v1"), push(systems, "release-1")
+        triggerer.go_on()
+        until(watched.events)
+        # The scheduler takes a moment to make the first run.
+        time.sleep(0.5)
+        until(lambda: sorted(each["tag"] for run in watched.runs() for each in run) == ["release-1", "v1"])
+
+
 # Who watches
 
 
@@ -211,6 +229,24 @@ def test_two_assets_with_equal_watchers_are_reported_both(systems: Systems) -> N
         push(systems, "v2")
         until(lambda: len(one.events()) == len(other.events()) == 2)
     assert one.tags() == other.tags() == ["v1", "v2"]
+
+
+@pytest.mark.parametrize("has_left", [0, 1])
+def test_an_asset_that_no_dag_uses_any_more_keeps_no_cursor_from_another_with_an_equal_watcher(
+    systems: Systems, has_left: int
+) -> None:
+    watched = [Watched(of_tags()), Watched(of_tags())]
+    left = watched[1 - has_left]
+    parse(*watched)
+    with Triggerer() as triggerer:
+        until(lambda: all(each.has_begun() for each in watched))
+        before = left.cursors()
+        watched[has_left].leave()
+        push(systems, "v1")
+        until(left.events)
+        until(lambda: has_kept(left, before))
+        triggerer.die()
+    assert left.tags() == ["v1"]
 
 
 def test_a_late_subscriber_gets_what_comes_from_then_on_and_disturbs_nobody(systems: Systems) -> None:
@@ -427,6 +463,36 @@ def test_a_connection_that_leads_to_another_quay_begins_there_and_keeps_that(
         push(elsewhere, "v2")
         until(lambda: len(watched.events()) == 2)
     assert watched.tags() == ["v1", "v2"]
+
+
+def test_a_connection_that_leads_back_continues_where_it_left(systems: Systems, elsewhere: Systems) -> None:
+    watched = Watched(of_tags())
+    parse(watched)
+    for where in (systems, elsewhere):
+        where.connect()
+        with Triggerer():
+            until(lambda where=where: where.url in str(watched.cursors()))
+    push(systems, "v1")
+    systems.connect()
+    with Triggerer():
+        until(watched.events)
+    assert watched.tags() == ["v1"]
+
+
+def test_two_watchers_of_one_asset_over_connections_to_two_quays_both_continue(
+    systems: Systems, elsewhere: Systems, mocker: MockerFixture
+) -> None:
+    east = json.dumps({"conn_type": "quay", **LOGINS["quay"], "host": f"{elsewhere.url}/quay"})
+    mocker.patch.dict(os.environ, {"AIRFLOW_CONN_QUAY_EAST": east})
+    watched = Watched(of_tags(), of_tags(quay_conn_id="quay_east"))
+    parse(watched)
+    for _ in range(2):
+        with Triggerer():
+            until(lambda: all(each.url in str(watched.cursors()) for each in (systems, elsewhere)))
+        push(systems, "v1"), push(elsewhere, "v2")
+    with Triggerer():
+        until(lambda: len(watched.events()) == 4)
+    assert sorted(watched.tags()) == ["v1", "v1", "v2", "v2"]
 
 
 def test_an_airflow_that_does_not_keep_a_cursor_for_long_holds_up_no_event(

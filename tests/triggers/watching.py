@@ -18,7 +18,7 @@ from uuid import uuid4
 import structlog
 from airflow.jobs import triggerer_job_runner as airflow_triggerer
 from airflow.jobs.job import Job
-from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel, AssetWatcherModel
+from airflow.models.asset import AssetActive, AssetDagRunQueue, AssetEvent, AssetModel, AssetWatcherModel
 from airflow.models.asset_state_store import AssetStateStoreModel
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
@@ -39,20 +39,29 @@ _numbers = itertools.count(1)
 
 
 class Watched:
-    """An asset with a watcher, and a DAG that is scheduled on it.
+    """An asset with a watcher, or several, and a DAG that is scheduled on it.
 
-    :param trigger: makes the trigger, each time the DAG file is parsed.
+    :param triggers: each makes the trigger of a watcher, each time the DAG file is parsed.
     """
 
-    def __init__(self, trigger: Callable[[], BaseEventTrigger]) -> None:
+    def __init__(self, *triggers: Callable[[], BaseEventTrigger]) -> None:
         self.name = f"asset_{next(_numbers)}_{uuid4().hex[:8]}"
-        self.trigger = trigger
+        self.triggers = triggers
 
     def dag(self) -> DAG:
-        asset = Asset(self.name, watchers=[AssetWatcher(name=f"watcher of {self.name}", trigger=self.trigger())])
+        watchers = [
+            AssetWatcher(name=f"watcher {number} of {self.name}", trigger=make())
+            for number, make in enumerate(self.triggers)
+        ]
+        asset = Asset(self.name, watchers=watchers)
         with DAG(self.name, schedule=[asset], is_paused_upon_creation=False) as dag:
             BaseOperator(task_id="release")
         return dag
+
+    def leave(self) -> None:
+        """No DAG uses the asset any more."""
+        with create_session() as session:
+            session.query(AssetActive).filter_by(name=self.name).delete()
 
     def pause(self, is_paused: bool = True) -> None:
         with create_session() as session:

@@ -19,7 +19,7 @@ from pytest_mock import MockerFixture
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider.webhooks import app as webhook_app
-from airflow_provider.webhooks import clients, counting
+from airflow_provider.webhooks import clients, counting, handling
 from airflow_provider.webhooks.endpoints import PREFIX
 from tests.support.airflow_runs import make_known, prepare_database
 from tests.support.until import until
@@ -125,6 +125,7 @@ def route(mocker: MockerFixture) -> Iterator[Route]:
     mocker.patch.object(clients, "kept", {})
     mocker.patch.object(counting, "swept_at", {})
     mocker.patch.object(webhook_app, "READ_EVERY", 0.0)
+    mocker.patch.object(handling, "LOOK_AGAIN", ())
     with Route() as route:
         yield route
 

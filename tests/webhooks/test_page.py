@@ -29,7 +29,7 @@ def test_what_the_page_declares_is_taken(mocker: MockerFixture) -> None:
     assert len(exported) == 2
     for name, value in exported:
         mocker.patch.dict(os.environ, {name: value.replace("<secret>", SECRET)})
-    assert set(declared()) == {"shop-pushes", "shop-builds"}
+    assert set(declared().endpoints) == {"shop-pushes", "shop-builds"}
     url = url_of(endpoint_for("quay", conn_id="quay_default", asset="shop-image"))
     assert url == f"https://airflow.example.com/release-pipelines/webhooks/shop-pushes/{SECRET}"
 

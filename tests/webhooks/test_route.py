@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -338,6 +339,52 @@ def test_declarations_that_break_later_leave_those_that_were_read(route: Route, 
     assert route.post(PUSH) == 200
     mocker.patch.dict(os.environ, {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": "{"})
     assert route.post(PUSH) == 200
+
+
+def test_declarations_that_take_long_to_read_hold_up_no_message(route: Route, mocker: MockerFixture) -> None:
+    mocker.patch.object(webhook_app, "READ_WITHIN", 0.1)
+    assert route.post(PUSH) == 200
+    continues = threading.Event()
+    declared = webhook_app.declared
+    mocker.patch.object(webhook_app, "declared", lambda: continues.wait(60) and declared())
+    assert [route.post(PUSH), route.post(PUSH)] == [200, 200]
+    continues.set()
+
+
+def test_while_declarations_are_read_for_the_first_time_the_sender_shall_come_again(
+    route: Route, mocker: MockerFixture
+) -> None:
+    mocker.patch.object(webhook_app, "READ_WITHIN", 0.1)
+    continues = threading.Event()
+    declared = webhook_app.declared
+    mocker.patch.object(webhook_app, "declared", lambda: continues.wait(60) and declared())
+    assert route.post(PUSH) == 503
+    continues.set()
+    until(lambda: route.post(PUSH) == 200)
+
+
+def test_an_endpoint_that_is_declared_wrongly_stops_no_other_and_lets_its_own_sender_come_again(
+    route: Route, declare: Declare, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare(hook={}, wrong={"secrets": [SECRET, SECRET]})
+    assert [route.post(PUSH), route.post(PUSH, endpoint="wrong"), route.post(PUSH, endpoint="nobodys")] == [
+        200,
+        503,
+        404,
+    ]
+    assert route.request("GET", f"wrong/{SECRET}").status_code == 404
+    assert caplog.text.count("endpoint 'wrong': secrets must be 1 or 2 different texts") == 1
+    assert SECRET not in caplog.text
+
+
+def test_an_endpoint_that_is_declared_wrongly_later_stays_as_it_was(route: Route, declare: Declare) -> None:
+    declare(hook={}, other={})
+    assert [route.post(PUSH), route.post(PUSH, endpoint="other")] == [200, 200]
+    for _ in range(2):
+        declare(hook={}, other={"source": "github"})
+        assert [route.post(PUSH), route.post(PUSH, endpoint="other")] == [200, 200]
+    declare(hook={})
+    assert [route.post(PUSH), route.post(PUSH, endpoint="other")] == [200, 404]
 
 
 def test_a_rotated_secret_counts_without_a_restart(route: Route, declare: Declare) -> None:

@@ -27,10 +27,10 @@ from airflow_provider.exceptions import ExecutionFailed
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators import base
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
-from airflow_provider.webhooks import waking
+from airflow_provider.webhooks import handling, occurrences, waking
 from tests.support.attempts import Task
 from tests.support.story import STARTERS, Story, let_nothing_end_by_itself
-from tests.support.until import until_in_loop
+from tests.support.until import until, until_in_loop
 from tests.webhooks.conftest import Declare, Route, events, recorded
 from tests.webhooks.test_events import callback
 
@@ -191,12 +191,34 @@ def test_pushes_of_others_wrong_numbers_and_repeats_wake_nobody(systems, route: 
 
 @pytest.mark.parametrize("state", ["DONE", "ERROR"])
 def test_a_message_alone_ends_nothing(systems, route: Route, mocker: MockerFixture, state: str) -> None:
-    from airflow_provider.webhooks import occurrences
-
     mocker.patch.object(occurrences, "PAUSE", 0.01)
     task = Deferred(systems, finish_in_triggerer=True)
     assert send(route, "cocktail", task.id, state) == 200
     assert task.task.state == "deferred"
+
+
+def test_an_end_that_the_system_shows_only_after_its_report_was_answered_ends_the_wait_all_the_same(
+    systems, route: Route, mocker: MockerFixture
+) -> None:
+    mocker.patch.object(occurrences, "PAUSE", 0.01)
+    mocker.patch.object(handling, "LOOK_AGAIN", (0.1,) * 100)
+    task = Deferred(systems)
+    assert send(route, "cocktail", task.id) == 200
+    assert task.task.state == "deferred"
+    task.end()
+    until(lambda: task.task.state == "scheduled")
+    assert task.go_on().state == "success"
+
+
+def test_an_end_that_was_reported_while_the_system_did_not_answer_ends_the_wait_all_the_same(
+    systems, route: Route, mocker: MockerFixture
+) -> None:
+    mocker.patch.object(handling, "LOOK_AGAIN", (0.1,) * 100)
+    task = Deferred(systems)
+    task.end()
+    systems.fault("cocktail", "status", method="GET", status=502, times=5)
+    assert send(route, "cocktail", task.id) == 200
+    until(lambda: task.task.state == "scheduled")
 
 
 def test_a_failed_execution_that_may_yet_continue_ends_no_wait(systems, route: Route) -> None:

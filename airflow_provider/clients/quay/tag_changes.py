@@ -41,12 +41,14 @@ class TagChanges:
         """:param since: epoch seconds after which nothing may be missing; ``None``: only recent changes.
         :param whole: whether to read to the end, which is needed for deleted tags, whose entries may be old.
         """
+        began = time.monotonic()
         history = self._history(client, since, whole)
         now = client.server_time() or time.time()
+        of_moment = now if history.is_one_page else now - (time.monotonic() - began) - DURATIONS.same_clock
         begun = self._begun(client, history)
         reading = {NEW: Lane(begun, history.since, now)}
         if history.is_whole:
-            reading[GONE] = Lane(deletions_of(self._repository, history, now), read_at=now)
+            reading[GONE] = Lane(deletions_of(self._repository, history, of_moment), read_at=of_moment)
         return reading
 
     def _history(self, client: QuayClient, since: float | None, whole: bool) -> History:
@@ -96,16 +98,16 @@ def beginning(repository: str, entry: Json, earlier: Json | None, registry: str)
     return _change(change_id(repository, entry), kind, began_at(entry), repository, entry, digests)
 
 
-def deletions_of(repository: str, history: History, now: float) -> list[Change]:
+def deletions_of(repository: str, history: History, until: float) -> list[Change]:
     """The changes of tags that were deleted or have expired: the ends of entries without a successor.
 
     :param history: a whole one.
-    :param now: epoch seconds by Quay's clock.
+    :param until: epoch seconds by Quay's clock: what ends later is left for the next reading.
     """
     changes = []
     for entry, later in successions(history):
         end = end_of(entry) if entry else None
-        if entry is None or end is None or end > now or (later and began_at(later) <= end):
+        if entry is None or end is None or end > until or (later and began_at(later) <= end):
             continue
         digests = {"digest": None, "previous_digest": str(entry["manifest_digest"]), "image_ref": None}
         name = f"{change_id(repository, entry)}#{DELETED}"

@@ -19,10 +19,13 @@ class History(msgspec.Struct):
     """Entries of the history, the newest first.
 
     :param since: all entries that began at this time (epoch seconds) or later are included; minus infinity: all are.
+    :param is_one_page: whether it is as it was at one moment. Of several pages, a later one may show that a tag has
+        left an image after the first, which would show where it went, was read.
     """
 
     entries: list[Json]
     since: float = -math.inf
+    is_one_page: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -37,19 +40,23 @@ def read_history(pages: Callable[[], Iterable[list[Json]]], since: float | None)
     :param since: epoch seconds; ``None``: to the end.
     """
     found: dict[tuple[str, int, str], Json] = {}
-    is_whole = True
+    count, is_whole = 0, True
     for _ in range(_MOST_READS):
+        read: dict[tuple[str, int, str], Json] = {}
         known, count, is_whole = len(found), 0, True
         for page in pages():
             count += 1
-            found.update((_key(entry), entry) for entry in page)
+            for entry in page:
+                # The first is the newest: a tag that came back to an image within a second has two entries of one key.
+                read.setdefault(_key(entry), entry)
             if since is not None and len(page) == PAGE and _is_past(page, since):
                 is_whole = False
                 break
+        found = read | {key: entry for key, entry in found.items() if key not in read}
         if count <= 1 or len(found) == known:
             break
     entries = sorted(found.values(), key=began_at, reverse=True)
-    return History(entries, -math.inf if is_whole or since is None else since)
+    return History(entries, -math.inf if is_whole or since is None else since, count <= 1)
 
 
 def end_of(entry: Mapping[str, Any]) -> int | None:

@@ -51,8 +51,10 @@ class Tags:
         return read_history(lambda: tag_pages(self._wire, repository, only_active=False), since)
 
     def find_before(self, repository: str, tag: str, moment: int) -> Json | None:
-        """The newest entry of a tag's history that began before a time (epoch seconds)."""
-        self._wire.check_tag("tag", tag)
+        """The newest entry of a tag's history that began before a time (epoch seconds).
+
+        :param tag: a name that Quay has listed, which may hold letters that no image can be pushed with.
+        """
         for page in tag_pages(self._wire, repository, only_active=False, tag=tag):
             for entry in page:
                 if entry.get("name") == tag and began_at(entry) < moment:

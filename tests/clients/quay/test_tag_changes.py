@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from airflow_provider.clients import listing
-from airflow_provider.clients.quay import QuayClient
-from airflow_provider.clients.quay.tag_changes import TagChanges
+from airflow_provider.clients.quay import QuayClient, tag_list, tags
+from airflow_provider.clients.quay.tag_changes import TagChanges, deletions_of
 from airflow_provider.clients.quay.tag_history import PAGE, History, read_history
 from airflow_provider.core.changes import GONE, NEW, Change
 from airflow_provider.core.durations import DURATIONS
@@ -109,6 +109,15 @@ def test_only_what_happened_of_late_is_read_of_a_long_history(stand: Stand, clie
     assert len(stand.requests("GET")) - before == 3
 
 
+def test_a_tag_with_letters_that_quay_alone_allows_stops_no_other(stand: Stand, client: QuayClient) -> None:
+    stand.fill_a_page()
+    stand.let_pass(2 * DURATIONS.late_change)
+    stand.push("v1"), stand.push("версия")
+    since = max(float(each["start_ts"]) for each in client.tags.list(SHOP)) - 60
+    reading = TagChanges(SHOP).read(client, since, False)
+    assert {each.payload["tag"] for each in reading[NEW].changes} == {"v1", "версия"}
+
+
 def test_a_history_that_is_too_long_is_read_as_far_as_needed_and_tried_once(
     stand: Stand, client: QuayClient, mocker: MockerFixture
 ) -> None:
@@ -122,6 +131,41 @@ def test_a_history_that_is_too_long_is_read_as_far_as_needed_and_tried_once(
     before = len(stand.requests("GET"))
     changes.read(client, None, True)
     assert len(stand.requests("GET")) - before == 1
+
+
+def test_a_tag_that_moves_while_a_long_history_is_read_is_not_deleted(
+    stand: Stand, client: QuayClient, mocker: MockerFixture
+) -> None:
+    stand.push("stable")
+    stand.let_pass(60)
+    stand.fill_a_page()
+    pages = tag_list.tag_pages
+    reads = 0
+
+    def tag_pages(*given: Any, **options: Any) -> Iterator[list[dict[str, Any]]]:
+        nonlocal reads
+        reads += 1
+        for number, page in enumerate(pages(*given, **options), 1):
+            yield page
+            if (reads, number) == (2, 1):
+                stand.push("stable")
+
+    mocker.patch.object(tags, "tag_pages", tag_pages)
+    deleted = [TagChanges(SHOP).read(client, None, True)[GONE].changes for _ in range(2)]
+    assert (reads, deleted) == (4, [[], []])
+
+
+def test_a_deletion_that_a_long_history_shows_too_late_is_reported_by_the_next_reading(
+    stand: Stand, client: QuayClient
+) -> None:
+    digest = stand.push("old")
+    stand.let_pass(60)
+    stand.fill_a_page()
+    client.tags.delete(SHOP, "old")
+    changes = TagChanges(SHOP)
+    assert changes.read(client, None, True)[GONE].changes == []
+    stand.let_pass(60)
+    assert seen(changes.read(client, None, True)[GONE].changes, "old") == [("deleted", digest, None)]
 
 
 # Pages
@@ -175,6 +219,19 @@ def test_a_history_in_another_order_is_read_to_its_end() -> None:
     assert read_history(lambda: paged(rows), 250.0).is_whole
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        [entry("v1", 10, "sha256:a", end=10)],
+        [entry("v1", 10, "sha256:b", end=10), entry("v1", 10, "sha256:a", end=10)],
+    ],
+    ids=["pushed twice", "moved back"],
+)
+def test_a_tag_that_comes_back_to_an_image_within_a_second_is_not_deleted(before: list[dict[str, Any]]) -> None:
+    history = read_history(lambda: paged([entry("v1", 10, "sha256:a"), *before]), None)
+    assert deletions_of(SHOP, history, until=100) == []
+
+
 # Random histories
 
 
@@ -202,9 +259,9 @@ class Registry:
             self.done.append(("deleted", tag, before, None, self.now))
 
     def whole_history(self, repository: str, *, since: float | None = None) -> History:
-        newest_first = sorted(self.rows, key=lambda each: -each["start_ts"])
+        newest_first = self.rows[::-1]
         if since is None:
-            return History(newest_first)
+            return read_history(lambda: paged(newest_first), None)
         return History([each for each in newest_first if each["start_ts"] >= since], since)
 
     def find_before(self, repository: str, tag: str, moment: int) -> dict[str, Any] | None:
@@ -235,6 +292,26 @@ def test_whatever_happened_is_reported_and_a_part_of_the_history_shows_the_same_
     part: Any = TagChanges(SHOP).read(registry, float(since), False)  # type: ignore[arg-type]
     of_part = [each for each in _done(whole[NEW].changes) if each[-1] >= since]
     assert sorted(_done(part[NEW].changes), key=str) == sorted(of_part, key=str)
+
+
+@settings(PATIENT, max_examples=300)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from(["sha256:1", "sha256:2", None]), st.integers(0, 1)),
+        max_size=12,
+    )
+)
+def test_a_tag_is_reported_last_as_it_stands_however_often_it_changes_within_a_second(
+    acts: list[tuple[str, str | None, int]],
+) -> None:
+    registry = Registry()
+    for act in acts:
+        registry.act(*act)
+    reading: Any = TagChanges(SHOP).read(registry, None, True)  # type: ignore[arg-type]
+    last: dict[str, str | None] = {}
+    for change in sorted([*reading[NEW].changes, *reading[GONE].changes], key=lambda each: each.at):
+        last[change.payload["tag"]] = change.payload["digest"]
+    assert last == {tag: digest for _, tag, _, digest, _ in registry.done}
 
 
 def _done(changes: list[Change]) -> list[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.sdk import task_group
 
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -182,6 +183,43 @@ def test_instances_of_a_mapped_task_never_delete_each_others_notifications(expan
     assert isinstance(ended.error, BadRequestError)
     assert "notifications must hold all of a repository in one instance of a mapped task" in str(ended.error)
     assert notifications() == []
+
+
+def keep_in_a_mapped_group(expanded_over: list[Any], **arguments: Any) -> TaskRun:
+    """:param arguments: those that are callable make one from what the group is expanded over."""
+
+    def build() -> Any:
+        made: list[Any] = []
+
+        @task_group
+        def each(wanted: Any) -> None:
+            given = {name: value(wanted) if callable(value) else value for name, value in arguments.items()}
+            made.append(QuayNotificationsOperator(task_id="keep", **given))
+
+        each.expand(wanted=expanded_over)
+        return made[0]
+
+    return run_task(build, map_index=1)
+
+
+@pytest.mark.parametrize(
+    "notifications_of",
+    [lambda wanted: wanted, lambda wanted: [{"event": wanted, "config": HOOK}]],
+    ids=["lists", "events"],
+)
+def test_instances_of_a_task_in_a_mapped_group_never_delete_each_others_notifications(notifications_of):
+    over = [[PUSHES], [BUILDS]] if notifications_of("x") == "x" else ["repo_push", "build_success"]
+    ended = keep_in_a_mapped_group(over, repository=SHOP, notifications=notifications_of)
+    assert isinstance(ended.error, BadRequestError)
+    assert "must hold all of a repository in one instance of a mapped task" in str(ended.error)
+    assert notifications() == []
+
+
+def test_instances_of_a_task_in_a_group_that_is_mapped_over_repositories_each_keep_theirs(systems):
+    systems.act("quay", "push_image", repository=OTHER, tag="latest")
+    ended = keep_in_a_mapped_group([OTHER, SHOP], repository=lambda wanted: wanted, notifications=[PUSHES, BUILDS])
+    assert ended.state == "success"
+    assert sorted(each["event"] for each in notifications()) == ["build_success", "repo_push"]
 
 
 @pytest.mark.parametrize(
