@@ -98,11 +98,11 @@ class ReleaseWindow(Timetable):
         if now < info.data_interval.end and self._read().opening_at(now):
             return info
         dag = _dag_of(dag_model)
-        if dag and dag.catchup:
+        if dag is None or dag.catchup:
+            # Without a session it is no scheduler that asks, but the command line.
             return info
-        if dag:
-            # Otherwise Airflow tries again several times a second, until it parses the DAG.
-            dag_model.calculate_dagrun_date_fields(dag=dag, reference_run=None)
+        # Otherwise Airflow tries again several times a second, until it parses the DAG.
+        dag_model.calculate_dagrun_date_fields(dag=dag, reference_run=None)
         raise AirflowTimetableInvalid(f"no run outside of release windows: that of {info.run_after} is closed")
 
     def _read(self) -> ReleaseCalendar:

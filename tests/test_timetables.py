@@ -213,3 +213,14 @@ def test_windows_in_a_variable_are_read_beside_the_session_of_dag_processor_and_
     prepare_database()
     Variable.set("release_windows_here", windows, serialize_json=True)
     assert created_runs(ReleaseWindow(windows="variable:release_windows_here"), window) == [window.start]
+
+
+def test_the_command_line_shows_the_run_that_was_planned_although_its_window_has_closed():
+    """Airflow's ``dags next-execution`` asks after it has closed its database session."""
+    from airflow.models.dag import DagModel
+
+    window, windows = hours_from_now(-3, -1)
+    model = DagModel(dag_id="next")
+    model.next_dagrun = model.next_dagrun_create_after = window.start
+    model.next_dagrun_data_interval = (window.start, window.end)
+    assert ReleaseWindow(**windows).next_run_info_from_dag_model(dag_model=model).run_after == window.start

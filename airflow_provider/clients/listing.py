@@ -139,7 +139,8 @@ class Remembered:
 
     def has(self, content: bytes) -> bool:
         """Whether the previous body was equal, and is kept."""
-        return self._last is not None and self._last.is_of(content)
+        last = self._last
+        return last is not None and last.is_of(content)
 
     def __call__(self, content: bytes) -> Any:
         last = self._last

@@ -151,12 +151,8 @@ def take(cursor: Cursor | None, place: str, reading: Reading, is_wanted: Callabl
 
 
 def known_to_all(cursors: Iterable[Cursor]) -> Cursor | None:
-    """A cursor that knows only what all of these know, so that nothing that is new to any of them is missed.
-
-    If they are of several places, those of the first one count.
-    """
-    cursors = list(cursors)
-    same = [each for each in cursors if each.place == cursors[0].place]
+    """A cursor that knows only what all of these, of one place, know: nothing that is new to any of them is missed."""
+    same = list(cursors)
     if not same:
         return None
     kinds = {kind for each in same for kind in each.marks}

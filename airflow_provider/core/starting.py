@@ -246,7 +246,7 @@ class Start(Progress):
                 return outcome
             except (ServerUnavailableError, ThrottledError) as error:
                 pace.note(error)
-                pause = pace.pause(self.policy.poll_interval)
+                pause = pace.pause(min(self.policy.poll_interval, DURATIONS.slowest_after_errors))
                 if deadline is not None and self.now + pause >= deadline:
                     # No time is left: the execution is canceled, whatever people decided.
                     return None

@@ -153,7 +153,9 @@ class ApprovalAttempt(Generic[ClientT]):
 
     def _text(self, question: Question, waiting: Execution) -> tuple[str, str]:
         operator, sentences = self._operator, []
-        details = operator.describe(self._client, waiting, question.task_name)
+        details = self._patiently(
+            "read what is to be decided", lambda: operator.describe(self._client, waiting, question.task_name)
+        )
         if question.deadline is not None:
             until = datetime.fromtimestamp(question.deadline, UTC)
             then = {"fail": "this task fails"}.get(
@@ -208,7 +210,7 @@ class ApprovalAttempt(Generic[ClientT]):
                 return call()
             except (ServerUnavailableError, ThrottledError) as error:
                 pace.note(error)
-                pause = pace.pause(self._operator.poll_interval)
+                pause = pace.pause(min(self._operator.poll_interval, DURATIONS.slowest_after_errors))
                 if time.time() + pause >= end:
                     raise
                 self._operator.log.warning("Could not %s, will retry in %.0f s: %s", action, pause, error)
@@ -234,7 +236,8 @@ class ApprovalAttempt(Generic[ClientT]):
 
     def _take_decision_elsewhere(self, question: Question, decision: str, seen: Execution) -> dict[str, Any]:
         self._asking.take_decision_elsewhere(question, decision, str(seen.outputs.get("respondedBy") or ""))
-        return self._result(question, self._operator.result_now(self._client, question.ref))
+        result = self._patiently("read the result", lambda: self._operator.result_now(self._client, question.ref))
+        return self._result(question, result)
 
     def _result(self, question: Question, result: dict[str, Any]) -> dict[str, Any]:
         self._operator.publish(self._context, result)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn
 from airflow_provider.core.approving import Ended, Gate, GateQuestion, decided_elsewhere
 from airflow_provider.core.commands import Ask, TakeAnswer
 from airflow_provider.core.waiting import GUESS, Outcome, named_exactly
-from airflow_provider.exceptions import ConflictError, ReleasePipelineError
+from airflow_provider.exceptions import ConflictError, Effect, ReleasePipelineError
 from airflow_provider.links import MARKER_XCOM
 from airflow_provider.operators.asking import Asking, as_json
 from airflow_provider.operators.attempt import push_if_standing
@@ -234,6 +234,12 @@ class GateAttempt(Generic[ClientT]):
         except ConflictError as error:
             self._operator.log.warning("The answer came too late: %s", error)
             question.refuse(f"too late: {error.summary}")
+        except ReleasePipelineError as error:
+            if error.effect is Effect.NONE:
+                # A refusal of the next one is no sign that this one was taken.
+                question.sends -= 1
+                self._note()
+            raise
         else:
             self._operator.log.info("The system accepted the answer to %s: %s", question.name, question.decision)
         question.leave()

@@ -92,7 +92,7 @@ def _about(
         return {"task_name": task_name, "ref": waiting.ref, "pipeline": operator.pipeline}
     if client.releases.is_waiting_for(asked.ref, asked.task_name) is False:
         # The answer would reach whatever waits now, such as the approval of a later execution.
-        raise operator.waits_for_none(client.observe(asked.ref))
+        raise operator.waits_for_none(client.observe(asked.ref), asked.arguments.get("pipeline"))
     return {"task_name": asked.task_name, "ref": asked.ref}
 
 

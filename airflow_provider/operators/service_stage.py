@@ -201,10 +201,10 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
             raise self.waits_for_none(waiting)
         return waiting
 
-    def waits_for_none(self, now: Execution) -> ConflictError:
+    def waits_for_none(self, now: Execution, pipeline: str | None = None) -> ConflictError:
         """The error of an answer that nothing waits for."""
         return ConflictError(
-            f"release task {self.pipeline!r} waits for no approval: it is {now.state} ({now.status})",
+            f"release task {pipeline or self.pipeline!r} waits for no approval: it is {now.state} ({now.status})",
             call=Call(system=self.system),
         )
 

@@ -33,6 +33,10 @@ MOST_AT_ONCE = 50
 SAVE_EVERY = 600.0
 """Seconds after which a cursor is saved that has only passed unwanted changes: a restart continues from there."""
 
+LONGEST_TURN = 30.0
+"""Seconds that an event waits for its turn: Airflow ends a watcher that takes 300 s for a round, and with the shortest
+usual interval a round comes each minute."""
+
 LONGEST_SAVE = 20.0
 """Seconds that Airflow may take to save a cursor."""
 
@@ -104,7 +108,7 @@ class Turns:
         """
         now = time.monotonic()
         last = max((self._last_of.get(asset, -math.inf) for asset in self._assets), default=-math.inf)
-        at = max(now, last + self._apart) if after_all else now
+        at = min(max(now, last + self._apart), now + LONGEST_TURN) if after_all else now
         self._last_of.update(dict.fromkeys(self._assets, max(at, last)))
         return at - now
 

@@ -130,7 +130,8 @@ class WebhookApp:
         problems = {name: str(problem) for name, problem in found.problems.items()}
         for name, problem in problems.items():
             if self._problems.get(name) != problem:
-                log.error("A webhook is %s: %s", "left as it was declared" if name in before else "not taken", problem)
+                effect = "its earlier declaration counts" if name in before else "its messages are answered with 503"
+                log.error("A webhook is declared wrongly, and %s: %s", effect, problem)
         self._problems = problems
 
 

@@ -325,9 +325,6 @@ def test_a_system_that_ignores_the_answer_is_an_error_that_names_its_approvers(s
     assert asking.is_decided() is None
 
 
-# --- who may answer, and how many must
-
-
 @pytest.mark.parametrize(("option", "goes_on"), [("Approve", True), ("Reject", False)])
 def test_a_system_that_is_down_gets_the_decision_later_and_once(asking, systems, option, goes_on):
     task = asked(asking)
@@ -347,6 +344,9 @@ def test_an_answer_that_does_not_decide_is_followed_by_a_question_although_the_s
     assert task.state == "deferred"
     assert result_of(task.answer("Approve", "bob"))["state"]
     until(lambda: asking.is_decided() is True)
+
+
+# --- who may answer, and how many must
 
 
 def test_two_different_people_are_asked_one_after_another(asking):

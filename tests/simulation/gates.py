@@ -222,6 +222,11 @@ class GateCarrier(StartCarrier):
             yield from self._answer(execution_id, int(number), decision, question.sends)
         except ConflictError as error:
             self.world.note(str(self.worker), f"the answer came too late: {error}")
+        except ReleasePipelineError as error:
+            if error.effect is Effect.NONE:
+                question.sends -= 1
+                yield from self._note(question)
+            raise
         else:
             self.world.judge.counts(self.worker, self.client.job_of({"id": execution_id}), int(number), decision)
         question.leave()

@@ -362,8 +362,8 @@ class Judge:
         if job:
             self._waited_for.add(job)
         is_hidden = job is not None and job.generation != worker.generation
-        # One that was on its way when the process got SIGTERM says nothing any more.
-        is_hidden = is_hidden or task in self._unwritten or worker.is_terminating
+        # One that was on its way when a person ended the task, or the process got SIGTERM, says nothing any more.
+        is_hidden = is_hidden or task in self._unwritten or worker.is_terminating or not worker.stands
         if job and job.ended_by == "us" and not job.was_resumed and not is_hidden:
             self.world.violate(f"{worker} adopts {job}, which was canceled for this task")
         if job is None:

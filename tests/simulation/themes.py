@@ -184,6 +184,9 @@ def taken_for_ours(plan: Plan, chance: random.Random) -> None:
 
 def frozen(plan: Plan, chance: random.Random) -> None:
     """A worker is frozen, and its task continues elsewhere."""
+    if chance.random() < 0.5:
+        thawed(plan, chance)
+        return
     on = chance.choice((*_ANYWHERE, "find within", "find after", "pause"))
     _add(plan, "freeze worker", on, value=chance.choice((chance.uniform(60, 320), chance.uniform(320, 900))))
     if chance.random() < 0.4:
@@ -446,7 +449,10 @@ def came_back(plan: Plan, chance: random.Random) -> None:
     if chance.random() < 0.6:
         _add(plan, "stall triggerer", "state deferred", after=stalls, value=chance.uniform(60, 200))
     else:
-        plan.retries, plan.retry_delay, kind = 1, 0.0, "deferral times out"
+        plan.retries, plan.retry_delay, kind = chance.randrange(2), 0.0, "deferral times out"
+        if not plan.retries:
+            # It fails because its operator is another one by then.
+            _add(plan, "replace operator", "state deferred", after=1.0)
     _add(plan, kind, "state deferred", after=stalls + chance.uniform(1, 60))
     if chance.random() < 0.5:
         _add(plan, "kill process", "resume", after=chance.choice((0.0, 5.0)))
@@ -475,7 +481,6 @@ THEMES: tuple[tuple[Theme, int], ...] = (
     (taken_for_ours, 4),
     (frozen, 3),
     (triggerers, 4),
-    (thawed, 1),
     (not_canceled, 3),
     (ended_by_time, 2),
     (canceled_by_colleague, 2),

@@ -197,6 +197,15 @@ def test_no_event_of_one_watcher_waits_for_a_later_one_to_start_its_run_because_
         until(lambda: sorted(each["tag"] for run in watched.runs() for each in run) == ["release-1", "v1"])
 
 
+def test_an_event_waits_for_its_turn_no_longer_than_airflow_gives_a_round() -> None:
+    """Each of forty watchers of one asset has an event at once, as when one release tags forty repositories."""
+
+    async def pauses() -> list[float]:
+        return [watcher.Turns(["asset"], 10.0).take(after_all=True) for _ in range(40)]
+
+    assert max(asyncio.run(pauses())) <= watcher.LONGEST_TURN
+
+
 # Who watches
 
 
