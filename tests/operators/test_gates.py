@@ -22,9 +22,8 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.hooks.service_stage import ServiceStageHook
-from airflow_provider.links import MARKER_XCOM, QUESTION_XCOM
+from airflow_provider.links import QUESTION_XCOM
 from airflow_provider.operators import release_answer
-from airflow_provider.operators.attempt import push_if_standing
 from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.triggers.execution import ExecutionTrigger
@@ -634,20 +633,6 @@ def test_a_question_that_an_earlier_attempt_left_open_is_closed(systems, gated):
     action = task.action()
     assert action.answer
     assert action.by is None
-
-
-def test_a_process_that_airflow_gave_up_as_it_asked_does_not_hide_what_the_next_one_waits_for(gated, mocker):
-    def freeze(*arguments: Any) -> None:
-        task.clear()
-        task.begin_another_attempt()
-        task.push_xcom(MARKER_XCOM, "of the next attempt")
-        push_if_standing(*arguments)
-
-    task = GatedTask(lambda: gated.build(poll_interval=0.2))
-    task.attempt()
-    mocker.patch("airflow_provider.operators.gate_attempt.push_if_standing", freeze)
-    task.resumed(task.fire(task.left_trigger))
-    assert task.xcoms()[MARKER_XCOM] == "of the next attempt"
 
 
 def test_a_wait_that_crashed_continues_and_keeps_the_question(gated):

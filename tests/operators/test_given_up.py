@@ -6,6 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.sdk.api.client import ServerResponseError
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
+from pytest_mock import MockerFixture
 
 from airflow_provider.clients.session import READS
 from airflow_provider.core.record import read_record
@@ -82,6 +87,21 @@ def test_an_attempt_that_is_over_sends_nothing_more(systems, cls, mocker):
     assert writes(systems, cls.system) == before
 
 
+@pytest.fixture
+def _refuses_as_to_a_process(mocker: MockerFixture) -> None:
+    """In this process, an error of Airflow's API would be another one than a worker's process gets."""
+    plain = InProcessSupervisorComms.send
+
+    def send(comms: Any, msg: Any) -> Any:
+        try:
+            return plain(comms, msg)
+        except ServerResponseError as error:
+            detail = {"status_code": error.response.status_code, "message": str(error)}
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail)) from None
+
+    mocker.patch.object(InProcessSupervisorComms, "send", send)
+
+
 def given_up(task: Task) -> None:
     """While its attempt is frozen, Airflow gives it up, and the next one defers."""
     task.clear()
@@ -89,6 +109,7 @@ def given_up(task: Task) -> None:
     task.push_xcom(MARKER_XCOM, "of the next attempt")
 
 
+@pytest.mark.usefixtures("_refuses_as_to_a_process")
 def test_an_attempt_that_is_over_does_not_hide_from_triggers_what_the_next_one_waits_for(systems, mocker):
     task = Task(lambda: CodeStreamRunPipelineOperator(task_id="send", pipeline=PIPELINE, deferrable=True))
 
@@ -101,6 +122,7 @@ def test_an_attempt_that_is_over_does_not_hide_from_triggers_what_the_next_one_w
     assert task.xcoms()[MARKER_XCOM] == "of the next attempt"
 
 
+@pytest.mark.usefixtures("_refuses_as_to_a_process")
 def test_an_attempt_that_is_over_as_it_resumes_does_not_hide_it_either(systems, mocker):
     systems.reset(60)
     task = Task(lambda: CodeStreamRunPipelineOperator(task_id="send", pipeline=PIPELINE, deferrable=True))
