@@ -145,20 +145,25 @@ def test_a_process_that_dies_while_a_system_accepts_no_start_has_started_nothing
     assert not any(isinstance(each, Find) for each in life.commands)
 
 
-def test_of_two_executions_of_one_start_the_one_that_has_succeeded_counts():
-    found: list[Execution] = []
-    life = Life(MARKED, lambda number: LOST, find=lambda: found)
+def after_a_lost_answer(*found: Execution) -> Life:
+    """The worker died as it searched for what it had started; the next attempt finds these."""
+    shown: list[Execution] = []
+    life = Life(MARKED, lambda number: LOST, find=lambda: shown)
     assert isinstance(life.attempt(until=lambda command: isinstance(command, Find)), Ends)
-    found += [execution("first", ExecutionState.FAILED), execution("second", ExecutionState.SUCCEEDED)]
+    shown += found
+    return life
+
+
+def test_of_two_executions_of_one_start_the_one_that_has_succeeded_counts():
+    life = after_a_lost_answer(execution("first", ExecutionState.FAILED), execution("second", ExecutionState.SUCCEEDED))
     assert life.attempt()["id"] == "second"
     assert len(life.intents) == 1
 
 
 def test_an_execution_that_has_succeeded_beside_the_one_that_is_followed_is_named():
-    found: list[Execution] = []
-    life = Life(MARKED, lambda number: LOST, find=lambda: found)
-    assert isinstance(life.attempt(until=lambda command: isinstance(command, Find)), Ends)
-    found += [execution("first", ExecutionState.SUCCEEDED), execution("second", ExecutionState.RUNNING)]
+    life = after_a_lost_answer(
+        execution("first", ExecutionState.SUCCEEDED), execution("second", ExecutionState.RUNNING)
+    )
     assert life.attempt()["id"] == "second"
     said = [line.text for each in life.commands if isinstance(each, Log) for line in each.lines]
     assert "build first is a late result of a start of this task, and has succeeded beside second" in said
