@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -93,14 +92,17 @@ class Poll:
             self.due = min(self.due, deadline)
         return now if self.fresh else self.due
 
-    def take(self, now: float, interval: float) -> list[Wait]:
-        """The waits to poll now: new ones out of turn, while the others keep their rhythm."""
+    def take(self, now: float, interval: float, jitter: float) -> list[Wait]:
+        """The waits to poll now: new ones out of turn, while the others keep their rhythm.
+
+        :param jitter: from 0 to 1, for when it is due next.
+        """
         is_due = now >= self.due
         chosen = self.waits if is_due else self.fresh
         if is_due:
             # Spread polls that began together over the interval.
             least, most = (0.2, 1.0) if self._is_new else (0.9, 1.1)
-            self.due = now + interval * random.uniform(least, most)  # noqa: S311 - jitter, not security
+            self.due = now + interval * (least + (most - least) * jitter)
             self._is_new = False
         self.polled_at, self.fresh = now, {}
         waits = [wait for wait in chosen if wait not in self.alone]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -96,8 +97,10 @@ class Schedule:
         """The batches to start now, as far as budget and connections allow."""
         batches: list[Batch] = []
         tick = min(LONGEST_TICK, self._largest_batch() / self.budget.per_second)
+        # Polls that were made together stay together, because a batch of them costs less than each on its own.
+        jitter = random.random()  # noqa: S311 - not for security
         while now >= max(self._next_start, self.trouble.until) and self.running < self._most_at_once():
-            polls = self._take_some(now, today)
+            polls = self._take_some(now, today, jitter)
             if not polls:
                 break
             self.budget.spend(len(polls), now)
@@ -218,13 +221,13 @@ class Schedule:
         due = poll.next_at(now, deadline)
         self._turns.put(poll, due, unseen_since=poll.polled_at, weight=poll.weight, deadline=deadline)
 
-    def _take_some(self, now: float, today: float) -> list[tuple[Poll, list[Wait]]]:
+    def _take_some(self, now: float, today: float, jitter: float) -> list[tuple[Poll, list[Wait]]]:
         taken = []
         for poll, late in self._turns.take(now, min(self._largest_batch(), self.budget.affords(now))):
             interval = max(self._fastest, poll.interval)
             late = min(late, now - self.trouble.over_since)
             self.is_late = self._lateness.note(late, interval, now) or self.is_late
-            if waits := poll.take(now, interval):
+            if waits := poll.take(now, interval, jitter):
                 taken.append((poll, waits))
             self._line_up(poll, now, today)
         return taken

@@ -116,15 +116,15 @@ def test_waits_of_one_name_share_a_request_and_the_others_have_their_own() -> No
 def test_newcomers_are_polled_out_of_turn_and_the_others_keep_their_rhythm() -> None:
     polls, old, new = Polls(), Wait({}, 10.0), Wait({}, 10.0)
     poll = polls.join(old, "a", 0.0)
-    assert poll.take(0.0, 10.0) == [old]
+    assert poll.take(0.0, 10.0, 0.5) == [old]
     due = poll.due
     assert 2.0 <= due <= 10.0
     polls.join(new, "a", 0.0)
     poll.fresh[new] = None
     assert poll.next_at(1.0, None) == 1.0
-    assert poll.take(1.0, 10.0) == [new]
+    assert poll.take(1.0, 10.0, 0.5) == [new]
     assert poll.next_at(1.0, None) == poll.due == due
-    assert poll.take(due, 10.0) == [old, new]
+    assert poll.take(due, 10.0, 0.5) == [old, new]
     assert due + 9.0 <= poll.due <= due + 11.0
 
 
@@ -139,7 +139,7 @@ def test_what_is_polled_alone_is_left_out_of_lists_meanwhile_and_forgotten_with_
     poll.back(moved)
     assert poll.deadline == 50.0
     poll.leave_out(moved, single)
-    assert poll.take(0.0, 1.0) == [other]
+    assert poll.take(0.0, 1.0, 0.5) == [other]
     assert single.weight > 2
     assert polls.leave(moved) == [single]
     assert poll.deadline == 90.0
