@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -133,13 +133,19 @@ class Turns(Generic[Key]):
         """All that are due, in no order."""
         return [turn.key for turn in self._turns.values() if turn.due <= now]
 
-    def take(self, now: float, most: int) -> list[tuple[Key, float]]:
-        """Take the next ones out, at most ``most``, each with the seconds by which it is late."""
+    def take(self, now: float, most: int, early: Callable[[Key], float] = lambda _: 0.0) -> list[tuple[Key, float]]:
+        """Take the next ones out, at most ``most``, each with the seconds by which it is late.
+
+        :param early: seconds before it is due at which one may go with others that are due.
+        """
         self._wake(now)
         taken: list[tuple[Key, float]] = []
         while len(taken) < most and (turn := self._next(now)):
             self.drop(turn.key)
             taken.append((turn.key, now - turn.due))
+        while 0 < len(taken) < most and (turn := self._later.first()) and turn.due <= now + early(turn.key):
+            self.drop(turn.key)
+            taken.append((turn.key, 0.0))
         return taken
 
     def _wake(self, now: float) -> None:

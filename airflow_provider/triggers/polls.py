@@ -24,6 +24,9 @@ POLL = "A poll"
 CHANGED_WEIGHT = 1000
 """How many waits a wait counts for whose execution is known to have changed, but not yet how."""
 
+EARLY = 0.1
+"""How much earlier than due a poll may go with a batch that has room for it, as a share of its interval."""
+
 
 class Poll:
     """A request that is repeated, and the waits that it answers.
@@ -97,7 +100,7 @@ class Poll:
 
         :param jitter: from 0 to 1, for when it is due next.
         """
-        is_due = now >= self.due
+        is_due = now >= self.due - EARLY * interval
         chosen = self.waits if is_due else self.fresh
         if is_due:
             # Spread polls that began together over the interval.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_provider.core.budget import Budget, Lateness, Turns
 from airflow_provider.core.trouble import Trouble
 from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.triggers.polls import Answer, Batch, Poll, Polls, SinglePoll, concerns_all
+from airflow_provider.triggers.polls import EARLY, Answer, Batch, Poll, Polls, SinglePoll, concerns_all
 
 if TYPE_CHECKING:
     from airflow_provider.clients.waitable import PendingObservation
@@ -223,7 +223,8 @@ class Schedule:
 
     def _take_some(self, now: float, today: float, jitter: float) -> list[tuple[Poll, list[Wait]]]:
         taken = []
-        for poll, late in self._turns.take(now, min(self._largest_batch(), self.budget.affords(now))):
+        most = min(self._largest_batch(), self.budget.affords(now))
+        for poll, late in self._turns.take(now, most, lambda poll: EARLY * poll.interval):
             interval = max(self._fastest, poll.interval)
             late = min(late, now - self.trouble.over_since)
             self.is_late = self._lateness.note(late, interval, now) or self.is_late

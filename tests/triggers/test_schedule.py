@@ -108,15 +108,17 @@ def test_waits_that_share_no_request_keep_to_the_budget_and_take_turns(took: flo
     assert polling.schedule.is_late == (count > 100)
 
 
-def test_polls_that_began_together_stay_in_one_batch() -> None:
+@pytest.mark.parametrize("apart", [0.0, 1.7])
+def test_polls_of_one_interval_come_together_in_one_batch(apart: float) -> None:
     polling = Polling()
     for number in range(10):
         polling.join(2, f"build {number}")
-    polling.run(10.0, 0.005)
+        polling.run(polling.now + apart, 0.005)
+    polling.run(300.0, 0.005)
     polling.sizes.clear()
-    polling.run(130.0, 0.005)
-    assert 200 <= sum(polling.sizes) <= 270
-    assert len(polling.sizes) <= 60, "twenty-four rounds, in at most two batches each"
+    polling.run(420.0, 0.005)
+    assert 210 <= sum(polling.sizes) <= 270, "each every five seconds, no more often"
+    assert len(polling.sizes) <= 60, "twenty-four rounds, most of them in one batch"
 
 
 def test_two_hundred_ends_at_once_are_read_as_fast_as_eight_connections_can() -> None:
