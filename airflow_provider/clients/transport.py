@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -58,6 +58,20 @@ class TransportOptions(TypedDict, total=False):
     max_answer_bytes: int
     on_secret: Callable[[str], None] | None
     on_forgotten: Callable[[str], None] | None
+
+
+class RequestOptions(TypedDict, total=False):
+    """Options of one request, see :meth:`Transport.request`."""
+
+    body: object
+    form: Mapping[str, str] | None
+    headers: Mapping[str, str] | None
+    auth: Auth | None
+    safe_to_repeat: bool | None
+    attempts: int | None
+    json_expected: bool
+    file_expected: bool
+    decode: Decoder
 
 
 class _Traffic(threading.local):
@@ -131,8 +145,8 @@ class Transport:
     def close(self) -> None:
         self._session.close()
 
-    def get(self, path: str, params: Params | None = None, **options: Any) -> Any:
-        """The decoded body of a GET; ``options`` as for :meth:`request`."""
+    def get(self, path: str, params: Params | None = None, **options: Unpack[RequestOptions]) -> Any:
+        """The decoded body of a GET."""
         return self.request("GET", path, params, **options).data
 
     def request(

@@ -9,7 +9,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Unpack
 
 from airflow_provider.clients import urls
 from airflow_provider.clients.answers import Answer, Decoder
@@ -20,7 +20,7 @@ from airflow_provider.clients.cocktail.fields import Json
 from airflow_provider.clients.cocktail.paths import Paths
 from airflow_provider.clients.cocktail.references import SYSTEM
 from airflow_provider.clients.decoding import loads
-from airflow_provider.clients.transport import Transport, TransportOptions
+from airflow_provider.clients.transport import RequestOptions, Transport, TransportOptions
 from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -175,17 +175,17 @@ class Wire:
         """An error about an argument, found before anything was sent."""
         return BadRequestError(summary, call=Call(system=SYSTEM))
 
-    def _exchange(
-        self, method: str, path: str, params: Params | None = None, *, body: Json | None = None, **options: Any
-    ) -> Any:
-        answer = self._request(method, path, params, body=body, **options)
+    def _exchange(self, method: str, path: str, params: Params | None = None, **options: Unpack[RequestOptions]) -> Any:
+        answer = self._request(method, path, params, **options)
         if not answer.is_json:
             # Missing objects and empty lists are JSON. An empty body must not count as one: a build could start twice.
             call = Call(system=SYSTEM, method=method, path=path, status=answer.status)
             raise UnexpectedResponseError("the answer has no body", call=call, effect=Effect.UNKNOWN)
         return fields.unwrap(answer.data)
 
-    def _request(self, method: str, path: str, params: Params | None = None, **options: Any) -> Answer:
+    def _request(
+        self, method: str, path: str, params: Params | None = None, **options: Unpack[RequestOptions]
+    ) -> Answer:
         try:
             return self.transport.request(method, path, params, **options)
         except (AuthenticationError, PermissionDeniedError) as error:

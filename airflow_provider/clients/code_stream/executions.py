@@ -78,7 +78,7 @@ class Executions:
         return cast("ExecutionDocument", self._wire.send("DELETE", _path(execution_id)))
 
     def _act(self, execution_id: str, action: str, body: Json) -> Execution:
-        document = self._wire.send("POST", _path(execution_id), {"action": action}, body)
+        document = self._wire.send("POST", _path(execution_id), {"action": action}, body=body)
         return self._placed(read_execution(self._wire, document))
 
 

@@ -6,7 +6,7 @@ https://developer.broadcom.com/xapis/vrealize-automation-code-stream-api/latest/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar, Unpack
 
 from airflow_provider.clients.answers import Answer, VendorError, read_common_error
 from airflow_provider.clients.code_stream.fields import Json, secrets_in
@@ -15,7 +15,7 @@ from airflow_provider.clients.code_stream.login import Credentials
 from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.code_stream.words import Words
 from airflow_provider.clients.listing import EndlessListError, endless, page_numbers
-from airflow_provider.clients.transport import Transport, TransportOptions
+from airflow_provider.clients.transport import RequestOptions, Transport, TransportOptions
 from airflow_provider.clients.urls import Params
 from airflow_provider.clients.waitable import concerns_one_execution
 from airflow_provider.exceptions import (
@@ -80,11 +80,11 @@ class Wire:
 
     # Calls
 
-    def get(self, path: str, params: Params | None = None, **options: Any) -> Json:
+    def get(self, path: str, params: Params | None = None, **options: Unpack[RequestOptions]) -> Json:
         return self.send("GET", path, params, **options)
 
-    def send(self, method: str, path: str, params: Params | None = None, body: object = None, **options: Any) -> Json:
-        data = self.answer(method, path, params, body=body, **options).data
+    def send(self, method: str, path: str, params: Params | None = None, **options: Unpack[RequestOptions]) -> Json:
+        data = self.answer(method, path, params, **options).data
         if not isinstance(data, dict):
             raise UnexpectedResponseError(
                 "the answer is not a JSON object",
@@ -93,7 +93,7 @@ class Wire:
             )
         return data
 
-    def answer(self, method: str, path: str, params: Params | None = None, **options: Any) -> Answer:
+    def answer(self, method: str, path: str, params: Params | None = None, **options: Unpack[RequestOptions]) -> Answer:
         """The raw answer, for the few that are not JSON objects."""
         return self.transport.request(method, self._prefix + path, {**(params or {}), **self._version}, **options)
 

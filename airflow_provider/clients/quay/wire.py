@@ -7,7 +7,7 @@ sent to a path whose parts were not checked. https://docs.redhat.com/en/document
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from airflow_provider.clients import urls
@@ -16,7 +16,7 @@ from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.quay.errors import read_error
 from airflow_provider.clients.quay.fields import Json, Objects
 from airflow_provider.clients.quay.references import BUILD, SCAN, SYSTEM, TAG
-from airflow_provider.clients.transport import Transport, TransportOptions
+from airflow_provider.clients.transport import RequestOptions, Transport, TransportOptions
 from airflow_provider.clients.urls import Params
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -128,11 +128,18 @@ class Wire:
 
     # Requests
 
-    def send(self, method: str, path: str, params: Params | None = None, *, needs: str, **options: Any) -> Answer:
+    def send(
+        self,
+        method: str,
+        path: str,
+        params: Params | None = None,
+        *,
+        needs: str,
+        **options: Unpack[RequestOptions],
+    ) -> Answer:
         """Send a request. If the token lacks a scope, the error names it, which Quay's own does not.
 
         :param needs: the scope that Quay requires.
-        :param options: of :meth:`airflow_provider.clients.transport.Transport.request`.
         """
         try:
             return self.transport.request(method, path, params, **options)
