@@ -16,16 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider import exceptions
-from airflow_provider.core.acting import ActRecord
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.lines import Level, LogLine
-from airflow_provider.core.record import StartRecord, read_record
+from airflow_provider.core.record import ActRecord, RequestRecord, StartRecord, read_record
 from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 from airflow_provider.exceptions import Call, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState, Step
 from airflow_provider.links import xcoms_of
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
-from airflow_provider.operators.memory import Notes
 from airflow_provider.operators.quay import QuayTestNotificationOperator
 from airflow_provider.storable import (
     LONGEST_NAME,
@@ -159,7 +157,7 @@ def test_what_the_state_store_and_a_trigger_hold_can_be_kept(ref, document, plac
     assert_kept(ActRecord(place=place, attempt=attempt, ref=ref).to_json())
     _, arguments = ExecutionTrigger(system="cocktail", conn_id="c", ref=ref, poll_interval=1.0).serialize()
     assert_kept(arguments)
-    assert_kept(Notes(attempt=attempt, place=place, notes={"known": [document, ref]}).to_json())
+    assert_kept(RequestRecord(attempt=attempt, place=place, notes={"known": [document, ref]}).to_json())
 
 
 @EXAMPLES

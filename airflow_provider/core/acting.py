@@ -11,59 +11,11 @@ from airflow_provider.core import lines
 from airflow_provider.core.commands import Act, Choose, Defer, Log, Observe, Pause, Program, Publish, Save
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt, Relation, ambiguity, relation_since
-from airflow_provider.core.lines import name_of
+from airflow_provider.core.record import ActRecord
 from airflow_provider.core.waiting import Ending, Outcome, Wait, result_of
 from airflow_provider.core.watching import watch
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
-from airflow_provider.storable import storable
-
-
-class ActRecord(msgspec.Struct, kw_only=True):
-    """What an act remembers.
-
-    :param attempt: the attempt that last wrote this.
-    :param ref: the execution that it acts on.
-    :param wanted: ``ActPolicy.wanted`` of the attempt that wrote this.
-    :param is_taken: whether the system has accepted the request, or shows its effect anyway: it is not sent again.
-    :param is_done: whether the task has succeeded with its result.
-    :param escalated_by: the attempt that failed and asked a person to resolve something; a clear after it means that
-        this was done.
-    """
-
-    place: str
-    attempt: Attempt
-    ref: ExecutionRef
-    wanted: str = ""
-    is_taken: bool = False
-    is_done: bool = False
-    escalated_by: Attempt | None = msgspec.field(default=None, name="told")
-
-    @property
-    def is_over(self) -> bool:
-        return self.is_done
-
-    @property
-    def name(self) -> str:
-        """What it acts on, and where, as text for people."""
-        return f"{name_of(self.ref)} at {self.place}"
-
-    def note_done(self, attempt: Attempt) -> None:
-        """Note that the task succeeds: another attempt means a clear, unless this one dies at the very end."""
-        self.is_taken = self.is_done = True
-        self.attempt = attempt
-
-    def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = storable(msgspec.to_builtins(self))
-        return body
-
-
-def read_act(stored: object) -> ActRecord | None:
-    """Read a record from the state store's value; an invalid one counts as none, because an act may be repeated."""
-    try:
-        return msgspec.convert(stored, ActRecord)
-    except msgspec.ValidationError:
-        return None
 
 
 class ActPolicy(msgspec.Struct, frozen=True):

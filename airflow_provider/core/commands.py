@@ -18,8 +18,8 @@ from airflow_provider.execution import Execution, ExecutionRef
 Result = TypeVar("Result")
 
 
-class Record(Protocol):
-    """What a task remembers."""
+class Saved(Protocol):
+    """What is saved in the task state store."""
 
     @property
     def is_over(self) -> bool:
@@ -31,7 +31,7 @@ class Record(Protocol):
 class Save(Struct, frozen=True):
     """Save the record. Airflow refuses this to an attempt whose task has continued elsewhere."""
 
-    record: Record
+    record: Saved
 
 
 class Forget(Struct, frozen=True):

@@ -1,49 +1,20 @@
-"""What a task remembers about a single request, such as an answer to an approval or a manual trigger."""
+"""What a retry knows of a single request that an earlier attempt sent or was about to send."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from typing import Any
 
-import msgspec
-
 from airflow_provider.core.commands import Save
 from airflow_provider.core.generation import Attempt, Relation, ambiguity, relation_since
+from airflow_provider.core.record import RequestRecord
 from airflow_provider.exceptions import Call, ConflictError
-from airflow_provider.storable import storable
-
-
-class Notes(msgspec.Struct, kw_only=True):
-    """The stored record.
-
-    :param place: which installation of the system the request was for.
-    :param attempt: the attempt that last wrote this.
-    :param notes: the operator's own notes.
-    :param is_done: whether the task has succeeded with the result of the request.
-    :param escalated_by: the attempt that failed and asked a person to resolve something; a clear after it means that
-        this was done.
-    """
-
-    attempt: Attempt
-    notes: dict[str, Any]
-    place: str = ""
-    is_done: bool = False
-    escalated_by: Attempt | None = msgspec.field(default=None, name="told")
-
-    @property
-    def is_over(self) -> bool:
-        return self.is_done
-
-    def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = storable(msgspec.to_builtins(self))
-        return body
-
 
 Recalling = Generator[Save, Any, dict[str, Any] | None]
 """A program whose only command, if any, saves that a person was asked."""
 
 
-def recall(stored: Notes, attempt: Attempt, *, system: str, place: str, action: str) -> Recalling:
+def recall(stored: RequestRecord, attempt: Attempt, *, system: str, place: str, action: str) -> Recalling:
     """The notes of an earlier attempt of this generation; ``None`` after a clear.
 
     :param place: where the connection leads now.

@@ -1,4 +1,8 @@
-"""What a task remembers about its start, in Airflow's task state store: it survives retries, clears, killed workers."""
+"""What tasks remember in Airflow's task state store: it survives retries, clears and killed workers.
+
+A start of an execution has a :class:`StartRecord`, an act on an existing one an :class:`ActRecord`, and any other
+request a :class:`RequestRecord`.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +44,33 @@ class End(enum.StrEnum):
     CANCELED = "canceled"
 
 
-class StartRecord(msgspec.Struct, kw_only=True):
+class Record(msgspec.Struct, kw_only=True):
+    """What every record has.
+
+    :param attempt: the attempt that last wrote this.
+    :param place: which installation of the system it is about, see ``ReleaseClient.place``; "" in old records.
+    :param escalated_by: the attempt that failed and asked a person to resolve something; a clear after it means that
+        this was done.
+    """
+
+    attempt: Attempt
+    place: str
+    escalated_by: Attempt | None = msgspec.field(default=None, name="told")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it may be deleted at some point."""
+        raise NotImplementedError
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = storable(msgspec.to_builtins(self))
+        return body
+
+
+class StartRecord(Record, kw_only=True):
     """One start.
 
     :param system: which of the four systems; if a task's operator is replaced, its record may be of another one.
-    :param place: which installation of it, see ``ReleaseClient.place``.
-    :param attempt: the attempt that last wrote this.
     :param intent: identifies the execution of this start; written before the start.
     :param asked: ``Policy.asked`` of the attempt that started it; "" if that was not recorded.
     :param started: epoch seconds; deadlines count from here, over retries and deferrals.
@@ -57,13 +82,9 @@ class StartRecord(msgspec.Struct, kw_only=True):
     :param unanswered: intents of earlier starts that got no answer and were not found: their executions may have begun
         since, or may begin yet. Only those with a marker, by which they can be recognized.
     :param crashes: how many deferrals ended without an event.
-    :param escalated_by: the attempt that failed and asked a person to resolve something; a clear after it means that
-        this was done.
     """
 
     system: str
-    place: str
-    attempt: Attempt
     intent: dict[str, Any]
     started: float
     phase: Phase = Phase.INTENDED
@@ -75,7 +96,6 @@ class StartRecord(msgspec.Struct, kw_only=True):
     is_late: bool = False
     unanswered: list[dict[str, Any]] = []
     crashes: int = 0
-    escalated_by: Attempt | None = msgspec.field(default=None, name="told")
     version: int = VERSION
 
     @property
@@ -97,9 +117,50 @@ class StartRecord(msgspec.Struct, kw_only=True):
         what = name_of(self.ref) if self.ref else f"a start of {self.system} that got no answer"
         return f"{what} at {self.place}" if self.place else what
 
-    def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = storable(msgspec.to_builtins(self))
-        return body
+
+class ActRecord(Record, kw_only=True):
+    """An act.
+
+    :param ref: the execution that it acts on.
+    :param wanted: ``ActPolicy.wanted`` of the attempt that wrote this.
+    :param is_taken: whether the system has accepted the request, or shows its effect anyway: it is not sent again.
+    :param is_done: whether the task has succeeded with its result.
+    """
+
+    ref: ExecutionRef
+    wanted: str = ""
+    is_taken: bool = False
+    is_done: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_done
+
+    @property
+    def name(self) -> str:
+        """What it acts on, and where, as text for people."""
+        return f"{name_of(self.ref)} at {self.place}"
+
+    def note_done(self, attempt: Attempt) -> None:
+        """Note that the task succeeds: another attempt means a clear, unless this one dies at the very end."""
+        self.is_taken = self.is_done = True
+        self.attempt = attempt
+
+
+class RequestRecord(Record, kw_only=True):
+    """A single request, such as an answer to an approval or a manual trigger.
+
+    :param notes: the operator's own.
+    :param is_done: whether the task has succeeded with the result of the request.
+    """
+
+    notes: dict[str, Any]
+    place: str = ""
+    is_done: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_done
 
 
 def read_record(stored: object, system: str) -> StartRecord | None:
@@ -120,6 +181,14 @@ def read_record(stored: object, system: str) -> StartRecord | None:
             f"written it: {error}. Install that version, or resolve the start manually and run the task in a new "
             "DAG run"
         ) from None
+
+
+def read_act(stored: object) -> ActRecord | None:
+    """Read a record from the state store's value; an invalid one counts as none, because an act may be repeated."""
+    try:
+        return msgspec.convert(stored, ActRecord)
+    except msgspec.ValidationError:
+        return None
 
 
 def _from_first_version(stored: Mapping[str, Any], system: str) -> dict[str, Any]:

@@ -49,8 +49,9 @@ class ActOperator(WaitingOperator[ClientT]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         # Not at the top: parsing a DAG file does not need these.
-        from airflow_provider.core.acting import Acting, read_act
+        from airflow_provider.core.acting import Acting
         from airflow_provider.core.commands import Act, Choose
+        from airflow_provider.core.record import read_act
         from airflow_provider.operators.attempt import attempt_of
         from airflow_provider.operators.carrying_out import Carrier, carry_out
 
@@ -84,7 +85,8 @@ class ActOperator(WaitingOperator[ClientT]):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
-        from airflow_provider.core.acting import read_act, result_of_act
+        from airflow_provider.core.acting import result_of_act
+        from airflow_provider.core.record import read_act
         from airflow_provider.core.waiting import Outcome
         from airflow_provider.operators.attempt import attempt_of
         from airflow_provider.operators.carrying_out import save_record

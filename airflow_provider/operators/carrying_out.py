@@ -24,8 +24,8 @@ from airflow_provider.core.commands import (
     Program,
     Publish,
     ReadLog,
-    Record,
     Save,
+    Saved,
     Send,
     TakeAnswer,
 )
@@ -86,7 +86,7 @@ def carry_out(program: Program[Result], timed: Timed, perform: Callable[[Command
         return result
 
 
-def save_record(context: Context, key: str, record: Record) -> None:
+def save_record(context: Context, key: str, record: Saved) -> None:
     """Save the record of a task."""
     from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
 
@@ -147,7 +147,7 @@ class Carrier(Generic[ClientT]):
     def forget(self) -> None:
         self._context["task_state_store"].delete(self._key)
 
-    def try_to_save(self, record: Record) -> None:
+    def try_to_save(self, record: Saved) -> None:
         with suppress(Exception):
             save_record(self._context, self._key, record)
 

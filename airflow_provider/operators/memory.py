@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider.core.commands import Record
-from airflow_provider.core.notes import Notes, recall
+from airflow_provider.core.commands import Saved
+from airflow_provider.core.notes import recall
+from airflow_provider.core.record import RequestRecord
 from airflow_provider.exceptions import Call, ConflictError
 from airflow_provider.operators.attempt import attempt_of
 
@@ -50,17 +51,17 @@ class Memory:
         :param is_done: whether the request is complete and the task is about to succeed.
         """
         attempt, place = attempt_of(self._context), self._client.place
-        stored = Notes(attempt=attempt, notes=notes, place=place, is_done=is_done)
+        stored = RequestRecord(attempt=attempt, notes=notes, place=place, is_done=is_done)
         self._save(stored)
 
     def forget(self) -> None:
         """For a request that certainly had no effect."""
         self._context["task_state_store"].delete(self._key)
 
-    def _read(self) -> Notes | None:
+    def _read(self) -> RequestRecord | None:
         stored = self._context["task_state_store"].get(self._key)
         try:
-            return None if stored is None else msgspec.convert(stored, Notes)
+            return None if stored is None else msgspec.convert(stored, RequestRecord)
         except msgspec.ValidationError as error:
             raise self._conflict(
                 f"could not read the notes of an earlier attempt, which may have {self._action}: {error}. Resolve it "
@@ -70,7 +71,7 @@ class Memory:
     def _conflict(self, summary: str) -> ConflictError:
         return ConflictError(summary, call=Call(system=self._client.system))
 
-    def _save(self, stored: Record) -> None:
+    def _save(self, stored: Saved) -> None:
         # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.carrying_out import save_record
 

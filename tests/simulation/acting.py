@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from airflow_provider.core.acting import Acting, ActPolicy, ActRecord, read_act, result_of_act
+from airflow_provider.core.acting import Acting, ActPolicy, result_of_act
 from airflow_provider.core.commands import Act, Choose, Save
+from airflow_provider.core.record import ActRecord, read_act
 from airflow_provider.exceptions import ConflictError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 from tests.simulation.airflow import AirflowError, Task

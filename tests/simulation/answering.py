@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider.core.notes import Notes, recall
+from airflow_provider.core.notes import recall
+from airflow_provider.core.record import RequestRecord
 from airflow_provider.exceptions import Call, ConflictError, ReleasePipelineError
 from tests.simulation.acting import ActJudge
 from tests.simulation.airflow import Task
@@ -28,13 +29,13 @@ class AnswerCarrier(CommonCarrier):
     key = KEY
     action = "answered an approval"
 
-    def __init__(self, worker: Worker, stored: Notes | None) -> None:
+    def __init__(self, worker: Worker, stored: RequestRecord | None) -> None:
         super().__init__(worker)
         self.stored = stored
         self.start = Timed(worker.machine.now)
         self.policy = None
 
-    def in_words(self, record: Notes) -> str:
+    def in_words(self, record: RequestRecord) -> str:
         return f"answer to approval {record.notes['id']}, {'done' if record.is_done else 'intended'}"
 
     def answer(self) -> Steps[dict[str, Any]]:
@@ -57,7 +58,7 @@ class AnswerCarrier(CommonCarrier):
         return (yield from self.client.network.request(name, self.worker, serve))
 
     def _note(self, notes: dict[str, Any], *, is_done: bool = False) -> Steps[None]:
-        record = Notes(attempt=self.attempt, notes=notes, place=self.client.place, is_done=is_done)
+        record = RequestRecord(attempt=self.attempt, notes=notes, place=self.client.place, is_done=is_done)
         yield from self._write(record)
 
     def _answer(self, number: int) -> Steps[None]:
@@ -92,7 +93,7 @@ class AnswerWorker(Worker):
 
     def _attempt(self, way: tuple[str, Any] | None) -> Steps[dict[str, Any]]:
         stored = yield from self.airflow.read(self, self.carrier_class.key)
-        self.carrier = carrier = self.carrier_class(self, stored and msgspec.convert(stored, Notes))
+        self.carrier = carrier = self.carrier_class(self, stored and msgspec.convert(stored, RequestRecord))
         return (yield from carrier.answer())
 
 
@@ -103,7 +104,7 @@ class AnswerJudge(ActJudge):
         super().__init__(*arguments)
         self._noted: dict[tuple[Task, int], Approval] = {}
 
-    def saved(self, worker: Any, record: Notes) -> None:
+    def saved(self, worker: Any, record: RequestRecord) -> None:
         self.progresses(worker, record)
         if record.escalated_by == worker.carrier.attempt:
             # It only notes that a person was asked.
@@ -137,7 +138,7 @@ class AnswerJudge(ActJudge):
     def _may_be_two(self, task: Task, generation: int) -> bool:
         return False
 
-    def _approval_of(self, worker: Any, record: Notes) -> Approval:
+    def _approval_of(self, worker: Any, record: RequestRecord) -> Approval:
         return worker.client.approvals.get(record.notes["id"])
 
     def _noted_by(self, worker: Any) -> Approval | None:

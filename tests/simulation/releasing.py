@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 from airflow_provider.core.approving import APPROVE
-from airflow_provider.core.notes import Notes
+from airflow_provider.core.record import RequestRecord
 from airflow_provider.exceptions import (
     BadRequestError,
     Call,
@@ -32,7 +32,7 @@ class ReleaseCarrier(AnswerCarrier):
 
     _is_inferred = False
 
-    def in_words(self, record: Notes) -> str:
+    def in_words(self, record: RequestRecord) -> str:
         done = "done" if record.is_done else "taken" if record.notes.get("is_taken") else "intended"
         return f"answer to release {record.notes['release']}, {done}"
 
@@ -166,7 +166,7 @@ class ReleaseJudge(AnswerJudge):
     def polls(self, worker: Any, may_wait: bool) -> None:
         self._polled[worker] = self.world.now if may_wait else math.inf
 
-    def saved(self, worker: Any, record: Notes) -> None:
+    def saved(self, worker: Any, record: RequestRecord) -> None:
         super().saved(worker, record)
         if record.escalated_by == worker.carrier.attempt:
             return
@@ -249,5 +249,5 @@ class ReleaseJudge(AnswerJudge):
     def _may_be_two(self, task: Task, generation: int) -> bool:
         return (task, generation) in self._went_astray
 
-    def _approval_of(self, worker: Any, record: Notes) -> Approval:
+    def _approval_of(self, worker: Any, record: RequestRecord) -> Approval:
         return worker.client.approvals.of_release(record.notes["release"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.core.notes import Notes
+from airflow_provider.core.record import RequestRecord
 from airflow_provider.exceptions import Call, ConflictError, Effect, ReleasePipelineError
 from tests.simulation.acting import ActJudge
 from tests.simulation.airflow import Task
@@ -24,7 +24,7 @@ class TriggerCarrier(AnswerCarrier):
     key = "release_trigger"
     action = "triggered a Gerrit change"
 
-    def in_words(self, record: Notes) -> str:
+    def in_words(self, record: RequestRecord) -> str:
         return f"trigger beside {len(record.notes['known'])} events, {'done' if record.is_done else 'intended'}"
 
     def answer(self) -> Steps[dict[str, Any]]:
@@ -87,7 +87,7 @@ class TriggerJudge(ActJudge):
         self._noted: dict[tuple[Task, int], int] = {}
         """How many events it knew when it began."""
 
-    def saved(self, worker: Any, record: Notes) -> None:
+    def saved(self, worker: Any, record: RequestRecord) -> None:
         self.progresses(worker, record)
         if not record.is_done and record.escalated_by != worker.carrier.attempt:
             self._noted.setdefault((worker.task, worker.generation), len(record.notes["known"]))
