@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider.core.canceling import GONE, NO_STATE
+from airflow_provider.core.task_states import GONE, NO_STATE
 
 
 def identity_of(ti: Any) -> dict[str, Any]:

@@ -12,23 +12,12 @@ from airflow_provider.core import lines
 from airflow_provider.core.commands import Cancel, Log, Pause, Program
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.lines import LogLine, name_of
+from airflow_provider.core.task_states import ENDED, ENDED_FROM_OUTSIDE, GONE
 from airflow_provider.core.waiting import GUESS
 from airflow_provider.exceptions import Effect, ReleasePipelineError
 from airflow_provider.execution import ExecutionRef
 
 CANCEL_REASON = "canceled by Airflow: the task that started it was ended by a person"
-
-NO_STATE = "no state"
-"""State of a deferred task instance that a person cleared, or of a running one whose scheduler died."""
-GONE = "gone"
-"""State of a task instance that does not exist: its DAG or its run was deleted."""
-
-ENDED = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", GONE})
-"""States of a task instance that is over."""
-ENDED_FROM_OUTSIDE = ENDED | {"restarting"}
-"""States of a running task instance that somebody else has ended."""
-OVER = ENDED_FROM_OUTSIDE | {"up_for_retry"}
-"""States in which Airflow has given up an attempt: it must send nothing more."""
 
 
 class Verdict(enum.StrEnum):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 
-from airflow_provider.core.canceling import OVER
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.generation import Attempt
+from airflow_provider.core.task_states import OVER
 from airflow_provider.exceptions import ExecutionCanceled, ExecutionRejected
 from airflow_provider.task_instances import identity_of, task_state
 

@@ -11,8 +11,8 @@ import structlog
 from msgspec import Struct
 
 from airflow_provider.core.approving import COMMENT, OPTIONS, REJECT, Ended, decided_elsewhere
-from airflow_provider.core.canceling import ENDED_FROM_OUTSIDE
 from airflow_provider.core.durations import DURATIONS
+from airflow_provider.core.task_states import ENDED_FROM_OUTSIDE
 from airflow_provider.core.waiting import Outcome
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.links import QUESTION_XCOM

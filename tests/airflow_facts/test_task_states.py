@@ -13,7 +13,7 @@ from airflow.models.dagrun import DagRun
 from airflow.sdk.execution_time.comms import PreviousTIResult, TaskStatesResult, XComResult
 from airflow.utils.session import create_session
 
-from airflow_provider.core.canceling import GONE, NO_STATE
+from airflow_provider.core.task_states import GONE, NO_STATE
 from airflow_provider.task_instances import task_state
 from tests.airflow_facts.real import RealTask, defer, fail, succeed
 

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.canceling import NO_STATE
+from airflow_provider.core.task_states import NO_STATE
 from airflow_provider.core.waiting import named_exactly
 from tests.simulation.world import Steps, World
 

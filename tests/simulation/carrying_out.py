@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.canceling import OVER
 from airflow_provider.core.commands import (
     Command,
     Defer,
@@ -20,6 +19,7 @@ from airflow_provider.core.commands import (
 )
 from airflow_provider.core.generation import Attempt
 from airflow_provider.core.lines import Level
+from airflow_provider.core.task_states import OVER
 from airflow_provider.exceptions import ReleasePipelineError
 from tests.simulation.airflow import NOTICED, AirflowError
 from tests.simulation.world import Steps

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider.core.canceling import OVER
 from airflow_provider.core.record import read_record
+from airflow_provider.core.task_states import OVER
 from airflow_provider.core.waiting import WAITED_FOR
 from airflow_provider.exceptions import ReleasePipelineError
 from tests.simulation.airflow import (
