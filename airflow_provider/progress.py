@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider.clients.base import ReleaseClient
+    from airflow_provider.execution import ExecutionRef
+
+TAIL_LIMIT = 2.0
+"""Longest time, in seconds, by which the last lines of its log delay the end of a wait."""
 
 MOST_LINES = 100
 """Most lines copied at once, the last ones: a build log has thousands, and each costs Airflow a database write."""
@@ -25,15 +29,26 @@ MOST_LINES = 100
 
 def new_log_lines(client: ReleaseClient, wait: Wait) -> list[LogLine]:
     """The lines added to the execution's log since the last call."""
+    lines, wait.log_offset = read_log_lines(client, wait.ref, wait.log_offset)
+    return lines
+
+
+def read_log_lines(client: ReleaseClient, ref: ExecutionRef, offset: int) -> tuple[list[LogLine], int]:
+    """The lines of the execution's log from an offset on, and the offset of the next ones."""
     try:
-        lines, wait.log_offset = client.read_log(wait.ref, wait.log_offset)
+        lines, offset = client.read_log(ref, offset)
     except Exception as error:
         # Whatever a log contains must not end a wait, or even the polls of a whole connection.
         reason = error if isinstance(error, ReleasePipelineError) else unforeseen(error, "Reading a log")
-        return [LogLine(f"  could not read the log of {wait.ref.get('id')}: {reason}")]
+        return [LogLine(f"  could not read the log of {ref.get('id')}: {reason}")], offset
     left_out = len(lines) - MOST_LINES
     omitted = [LogLine(f"  | ... {left_out} lines left out")] if left_out > 0 else []
-    return omitted + [LogLine(f"  | {line}") for line in lines[-MOST_LINES:]]
+    return omitted + [LogLine(f"  | {line}") for line in lines[-MOST_LINES:]], offset
+
+
+def too_slow(ref: ExecutionRef, limit: float) -> LogLine:
+    """The line in the place of the last lines of a log that is not read in time."""
+    return LogLine(f"  | the end of the log of {ref['id']} could not be read within {limit:g} s")
 
 
 def with_reason(event: Any, get_client: Callable[[], Any]) -> Any:

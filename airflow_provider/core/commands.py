@@ -140,9 +140,16 @@ class Log(Struct, frozen=True):
 
 
 class ReadLog(Struct, frozen=True):
-    """Copy the execution's own log to the task's log, from where it was last read."""
+    """Copy the execution's own log to the task's log, from where it was last read, as far as that takes no longer than
+    the wait may be held up.
+
+    :param limit: seconds; ``None`` if the wait has no deadline.
+    :param is_last: whether it is not read again.
+    """
 
     wait: Wait
+    limit: float | None = None
+    is_last: bool = False
 
 
 StartCommand = Prepare | Send | Find | Forget | Ask | TakeAnswer

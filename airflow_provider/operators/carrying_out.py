@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,7 +34,7 @@ from airflow_provider.exceptions import AuthenticationError, ReleasePipelineErro
 from airflow_provider.links import MARKER_XCOM, QUESTION_XCOM
 from airflow_provider.operators.attempt import AttemptOver, push_if_standing
 from airflow_provider.operators.base import ClientT, WaitingOperator, noticed_within
-from airflow_provider.progress import new_log_lines
+from airflow_provider.operators.execution_log import ExecutionLog
 from airflow_provider.unforeseen import unforeseen
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class Carrier(Generic[ClientT]):
         self._context = context
         self._key = key
         self._trigger_arguments = trigger_arguments
+        self._log = ExecutionLog(operator.log_lines)
 
     def perform(self, command: Command) -> Any:
         match command:
@@ -131,8 +133,8 @@ class Carrier(Generic[ClientT]):
                 self._defer(command)
             case Log(lines):
                 self.operator.log_lines(lines)
-            case ReadLog(wait):
-                self.operator.log_lines(new_log_lines(self.client, wait))
+            case ReadLog(wait, limit, is_last):
+                self._log.copy(self.client, wait, math.inf if limit is None else limit, is_last=is_last)
             case _:
                 raise ValueError(f"this kind of operator does not carry out {type(command).__name__}")
         return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider.core.lines import LogLine
 from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.progress import new_log_lines
+from airflow_provider.progress import TAIL_LIMIT, new_log_lines, too_slow
 
 if TYPE_CHECKING:
     from airflow_provider.clients.base import ReleaseClient
@@ -21,9 +21,6 @@ READERS = 2
 
 TAIL_READERS = 4
 """The same, while some of them are read for the last time."""
-
-TAIL_LIMIT = 2.0
-"""Longest time, in seconds, by which the last lines of its log delay the end of a wait."""
 
 Write = Callable[[list[LogLine]], Awaitable[None]]
 Read = Callable[["ReleaseClient"], list[LogLine]]
@@ -67,8 +64,7 @@ class BuildLogs:
             async with asyncio.timeout(TAIL_LIMIT):
                 await is_read.wait()
         except TimeoutError:
-            text = f"  | the end of the log of {wait.ref['id']} could not be read within {TAIL_LIMIT:g} s"
-            await write([LogLine(text)])
+            await write([too_slow(wait.ref, TAIL_LIMIT)])
         finally:
             del self._tails[wait]
 
