@@ -176,19 +176,24 @@ def read_record(stored: object, system: str) -> StartRecord | None:
     try:
         return msgspec.convert(stored, StartRecord)
     except msgspec.ValidationError as error:
-        raise ConflictError(
-            "could not read the record of an earlier attempt's start; a newer version of this provider may have "
-            f"written it: {error}. Install that version, or resolve the start manually and run the task in a new "
-            "DAG run"
-        ) from None
+        raise _unreadable("start", error) from None
 
 
 def read_act(stored: object) -> ActRecord | None:
-    """Read a record from the state store's value; an invalid one counts as none, because an act may be repeated."""
+    """As :func:`read_record`, of an act: a retry that did not know its execution could act on a younger one."""
+    if stored is None:
+        return None
     try:
         return msgspec.convert(stored, ActRecord)
-    except msgspec.ValidationError:
-        return None
+    except msgspec.ValidationError as error:
+        raise _unreadable("act", error) from None
+
+
+def _unreadable(what: str, error: msgspec.ValidationError) -> ConflictError:
+    return ConflictError(
+        f"could not read the record of an earlier attempt's {what}; a newer version of this provider may have written "
+        f"it: {error}. Install that version, or resolve the {what} manually and run the task in a new DAG run"
+    )
 
 
 def _from_first_version(stored: Mapping[str, Any], system: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider.core.generation import Attempt
-from airflow_provider.core.record import Phase, StartRecord, read_record
+from airflow_provider.core.record import Phase, StartRecord, read_act, read_record
 from airflow_provider.exceptions import ConflictError
 
 REF = {"system": "quay", "kind": "build", "id": "b1"}
@@ -38,6 +38,12 @@ def test_what_a_newer_version_adds_is_passed_over():
 def test_what_cannot_be_read_fails_loudly_and_starts_nothing(stored):
     with pytest.raises(ConflictError, match="could not read the record of an earlier attempt"):
         read_record(stored, "quay")
+
+
+def test_an_act_that_cannot_be_read_acts_on_no_younger_execution():
+    assert read_act(None) is None
+    with pytest.raises(ConflictError, match="could not read the record of an earlier attempt's act"):
+        read_act({"version": 9, "everything": "else"})
 
 
 @pytest.mark.parametrize(
