@@ -66,9 +66,9 @@ class ActOperator(WaitingOperator[ClientT]):
             def perform(command: Command) -> Any:
                 match command:
                     case Choose():
-                        return self.choose(client)
+                        return carrier.ask(self.choose)
                     case Act(target):
-                        return self.act(client, target)
+                        return carrier.ask(lambda client: self.act(client, target))
                 return carrier.perform(command)
 
             result: dict[str, Any] = carry_out(acting.execute(), acting, perform)

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.core.canceling import Timed
-    from airflow_provider.execution import Execution, ExecutionRef
-
 
 ASKS_THE_SYSTEM = (Prepare, Send, Find, Choose, Act, Observe, Cancel, Ask, TakeAnswer)
 """Commands that call the client, whose errors go to the program; errors of the others come from Airflow."""
@@ -122,9 +120,9 @@ class Carrier(Generic[ClientT]):
             case Save(record):
                 save_record(self._context, self._key, record)
             case Observe(ref):
-                return self._observe(ref)
+                return self.ask(lambda client: client.observe(ref))
             case Cancel(ref, reason):
-                self.client.cancel(ref, reason)
+                self.ask(lambda client: client.cancel(ref, reason))
             case Publish(execution):
                 self.operator.publish(self._context, execution.to_result())
             case Pause(seconds):
@@ -139,9 +137,12 @@ class Carrier(Generic[ClientT]):
                 raise ValueError(f"this kind of operator does not carry out {type(command).__name__}")
         return None
 
-    def _observe(self, ref: ExecutionRef) -> Execution:
+    def ask(self, request: Callable[[ClientT], Result]) -> Result:
+        """Let the client make a request; if its credentials are refused, the next one is made with the connection as it
+        is then.
+        """
         try:
-            return self.client.observe(ref)
+            return request(self.client)
         except AuthenticationError:
             self.client = self.operator.renew(self.client)
             raise

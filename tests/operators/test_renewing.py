@@ -13,7 +13,7 @@ from airflow_provider.core.commands import Observe
 from airflow_provider.exceptions import AuthenticationError
 from airflow_provider.hooks.cocktail import CocktailHook
 from airflow_provider.operators.carrying_out import Carrier
-from airflow_provider.operators.cocktail import CocktailRunBuildOperator
+from airflow_provider.operators.cocktail import CocktailCancelBuildOperator, CocktailRunBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.support.airflow_runs import run_task
 from tests.support.serving import serving
@@ -23,18 +23,29 @@ REF = {"system": "cocktail", "kind": "build_run", "id": "7", "build_seq": "", "t
 
 
 class Vendor:
-    """Accepts the first token for the first poll, and the second one from then on."""
+    """Accepts the first token for the first request, and the second one from then on.
+
+    Attribute ``ends_by_itself``: whether the build is done at the second request; otherwise once it is canceled.
+    """
 
     def __init__(self) -> None:
         self.tokens: list[str | None] = []
+        self.ends_by_itself = True
+        self.is_canceled = False
         self.url = ""
+
+    def cancel(self, token: str | None) -> tuple[int, Any]:
+        status, body = self.answer(token)
+        self.is_canceled = status == 200
+        return status, body
 
     def answer(self, token: str | None) -> tuple[int, Any]:
         self.tokens.append(token)
         if token != ("Bearer second-token" if len(self.tokens) > 1 else "Bearer first-token"):
             self.connect("second-token")
             return 401, {"status": "error", "message": "who are you?"}
-        state = "RUNNING" if len(self.tokens) == 1 else "DONE"
+        is_done = len(self.tokens) > 1 if self.ends_by_itself else self.is_canceled
+        state = "DONE" if is_done else "RUNNING"
         run = {"buildRunSeq": 7, "buildSeq": 12, "runType": "BUILD", "runState": state}
         return 200, {"status": "ok", "result": run}
 
@@ -48,7 +59,12 @@ def vendor(systems: Any) -> Iterator[Vendor]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = (404, None) if "/log/" in self.path else vendor.answer(self.headers.get("Authorization"))
+            self.reply(*((404, None) if "/log/" in self.path else vendor.answer(self.headers.get("Authorization"))))
+
+        def do_PUT(self) -> None:
+            self.reply(*vendor.cancel(self.headers.get("Authorization")))
+
+        def reply(self, status: int, body: Any) -> None:
             content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -71,6 +87,13 @@ def test_a_sensor_in_a_worker_continues_with_the_mended_connection(vendor):
     assert ended.error is None
     assert vendor.tokens[:2] == ["Bearer first-token", "Bearer first-token"]
     assert vendor.tokens[-1] == "Bearer second-token"
+
+
+def test_an_act_goes_on_with_the_mended_connection(vendor):
+    vendor.ends_by_itself = False
+    ended = run_task(lambda: CocktailCancelBuildOperator(task_id="cancel", build_run_seq=7, poll_interval=0.1))
+    assert ended.error is None
+    assert vendor.is_canceled
 
 
 def test_a_connection_that_cannot_be_read_from_airflow_then_ends_no_wait(vendor, mocker):
