@@ -265,6 +265,21 @@ def test_a_decision_at_the_vendor_stays_what_it_was_whatever_the_release_does_ne
     assert (given["decision"], given["comment"]) == ("approve", "decided at the vendor")
 
 
+def test_a_retry_keeps_the_decision_at_the_vendor_that_an_earlier_attempt_was_told(systems):
+    """The worker dies before it could say so, and by then the release has failed."""
+    asking = in_service_stage(systems)
+    task = asked(asking)
+    release = systems.executions("service_stage")[-1]["id"]
+    assert run_task(lambda: asking.build(decision="approve")).error is None
+    until(lambda: asking.is_decided() is True)
+    event = task.fire(trigger_of(task))
+    with mock.patch.object(type(task.operator), "result_now", side_effect=WorkerKilled):
+        assert isinstance(task.resumed(event).error, WorkerKilled)
+    systems.force("service_stage", release, "3")
+    (given,) = result_of(task.attempt())["approvals"]
+    assert (given["decision"], given["comment"]) == ("approve", "decided at the vendor")
+
+
 def test_an_approval_that_nobody_can_decide_any_more_fails(systems):
     execution_id = code_stream_tasks.start_until_it_asks(systems)
     asking = Asking(
