@@ -146,6 +146,7 @@ class Question(msgspec.Struct, kw_only=True):
     :param crashes: how many waits ended without an event.
     :param is_late: whether nobody decided in time, and the task failed: its retry gives people that time again.
     :param decision: the decision, saved before it is sent.
+    :param is_decided_elsewhere: whether the last answer is what was decided at the vendor: nothing is sent then.
     """
 
     ref: ExecutionRef
@@ -157,6 +158,7 @@ class Question(msgspec.Struct, kw_only=True):
     crashes: int = 0
     is_late: bool = False
     decision: str | None = None
+    is_decided_elsewhere: bool = False
 
     @property
     def all_answers(self) -> list[Answer]:

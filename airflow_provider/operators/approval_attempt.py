@@ -68,6 +68,9 @@ class ApprovalAttempt(Generic[ClientT]):
             self._operator.log.info("Continuing with the decision that an earlier attempt got: %s", question.decision)
             self._asking.push(question.answers)
             return self._send_decision(question)
+        elif question.is_decided_elsewhere:
+            self._asking.push(question.answers)
+            return self._result_elsewhere(question)
         else:
             question.renew(self._asking.deadline())
             waiting = self._observe(question)
@@ -220,11 +223,10 @@ class ApprovalAttempt(Generic[ClientT]):
         outcome = Outcome.from_event(event.get("outcome"))
         if outcome.ending is not Ending.FINISHED:
             result_of(outcome, self._client.system)
-        seen = self._observe(question)
         # By now a release may have failed, or wait for its next approval.
-        if decision := decided_elsewhere(outcome):
-            return self._take_decision_elsewhere(question, decision, seen)
-        return self._decided_elsewhere(question, seen)
+        if (decision := decided_elsewhere(outcome)) and outcome.execution:
+            return self._take_decision_elsewhere(question, decision, outcome.execution["outputs"])
+        return self._decided_elsewhere(question, self._observe(question))
 
     def _decided_elsewhere(self, question: Question, seen: Execution) -> dict[str, Any]:
         decision = decided_at_the_vendor(seen.state)
@@ -232,10 +234,16 @@ class ApprovalAttempt(Generic[ClientT]):
         if decision is None or is_stopped:
             title = self._operator.title(seen, question.arguments)
             raise self._conflict(f"it can no longer be decided: {title} is {seen.status}")
-        return self._take_decision_elsewhere(question, decision, seen)
+        return self._take_decision_elsewhere(question, decision, seen.outputs)
 
-    def _take_decision_elsewhere(self, question: Question, decision: str, seen: Execution) -> dict[str, Any]:
-        self._asking.take_decision_elsewhere(question, decision, str(seen.outputs.get("respondedBy") or ""))
+    def _take_decision_elsewhere(self, question: Question, decision: str, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        self._asking.take_decision_elsewhere(question, decision, str(outputs.get("respondedBy") or ""))
+        question.is_decided_elsewhere = True
+        # First: a retry could not tell any more what was decided if the release has failed since.
+        self._note(question)
+        return self._result_elsewhere(question)
+
+    def _result_elsewhere(self, question: Question) -> dict[str, Any]:
         result = self._patiently("read the result", lambda: self._operator.result_now(self._client, question.ref))
         return self._result(question, result)
 

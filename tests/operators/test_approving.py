@@ -22,6 +22,7 @@ from airflow_provider.notifications import ApprovalNotifier
 from airflow_provider.operators import asking as asking_people
 from airflow_provider.operators.code_stream import CodeStreamApprovalOperator
 from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
+from airflow_provider.triggers import required_actions
 from tests.support import code_stream_tasks, service_stage_tasks
 from tests.support.airflow_runs import run_task
 from tests.support.asked_task import AskedTask
@@ -264,6 +265,21 @@ def test_a_decision_at_the_vendor_stays_what_it_was_whatever_the_release_does_ne
     assert (given["decision"], given["comment"]) == ("approve", "decided at the vendor")
 
 
+def test_a_retry_keeps_the_decision_at_the_vendor_that_an_earlier_attempt_was_told(systems):
+    """The worker dies before it could say so, and by then the release has failed."""
+    asking = in_service_stage(systems)
+    task = asked(asking)
+    release = systems.executions("service_stage")[-1]["id"]
+    assert run_task(lambda: asking.build(decision="approve")).error is None
+    until(lambda: asking.is_decided() is True)
+    event = task.fire(trigger_of(task))
+    with mock.patch.object(type(task.operator), "result_now", side_effect=WorkerKilled):
+        assert isinstance(task.resumed(event).error, WorkerKilled)
+    systems.force("service_stage", release, "3")
+    (given,) = result_of(task.attempt())["approvals"]
+    assert (given["decision"], given["comment"]) == ("approve", "decided at the vendor")
+
+
 def test_an_approval_that_nobody_can_decide_any_more_fails(systems):
     execution_id = code_stream_tasks.start_until_it_asks(systems)
     asking = Asking(
@@ -460,6 +476,35 @@ def test_an_answer_that_no_triggerer_has_read_counts_and_not_the_silence_after_i
     ended = task.resumed(task.fire(trigger_of(task)))
     assert [(each["decision"], each["by"]) for each in result_of(ended)["approvals"]] == [("reject", "ada")]
     until(lambda: asking.is_decided() is False)
+
+
+def test_an_answer_counts_although_airflow_cannot_be_asked_just_when_time_is_up(asking, mocker):
+    """It came before the deferral, and Airflow is away from then until after the deadline."""
+    task = asked(asking, response_timeout=0.5, on_no_response="approve")
+    task.mark("running")
+    assert task.answer("Reject", "ada") is None
+    task.mark("deferred")
+    time.sleep(0.5)
+    read, failures = required_actions.get_hitl_detail_content_detail, iter(range(3))
+
+    def away_at_first(**named: Any) -> Any:
+        if next(failures, None) is not None:
+            raise ConnectionError("no answer")
+        return read(**named)
+
+    mocker.patch.object(required_actions, "get_hitl_detail_content_detail", away_at_first)
+    ended = task.resumed(task.fire(trigger_of(task)))
+    assert [(each["decision"], each["by"]) for each in result_of(ended)["approvals"]] == [("reject", "ada")]
+    until(lambda: asking.is_decided() is False)
+
+
+def test_silence_counts_once_airflow_could_not_be_asked_for_long(asking, mocker):
+    mocker.patch.object(DURATIONS, "error_budget", 0.3)
+    task = asked(asking, response_timeout=0.5)
+    time.sleep(0.5)
+    mocker.patch.object(required_actions, "get_hitl_detail_content_detail", side_effect=ConnectionError)
+    (given,) = result_of(task.resumed(task.fire(trigger_of(task))))["approvals"]
+    assert (given["decision"], given["by"]) == ("reject", "")
 
 
 @pytest.mark.parametrize(("then", "goes_on"), [("approve", True), ("reject", False)])

@@ -14,6 +14,7 @@ from airflow_provider.core.waiting import named_exactly
 from tests.simulation.world import Steps, World
 
 if TYPE_CHECKING:
+    from tests.simulation.people import RequiredAction
     from tests.simulation.triggerers import Trigger
     from tests.simulation.workers import Worker
 
@@ -70,6 +71,8 @@ class Task:
         self.next: tuple[str, Any] | None = None
         """How it resumes after a deferral: the method and its argument."""
         self.trigger: Trigger | None = None
+        self.action: RequiredAction | None = None
+        """What people are asked, if it has ever asked."""
         self.waited_for = ""
         """What its last deferral was to wait for: an argument with which it goes on."""
         self.workers: list[Worker] = []

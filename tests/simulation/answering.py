@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider.core.approving import APPROVE
 from airflow_provider.core.notes import recall
 from airflow_provider.core.record import RequestRecord
 from airflow_provider.exceptions import Call, ConflictError, ReleasePipelineError
 from tests.simulation.acting import ActJudge
 from tests.simulation.airflow import Task
-from tests.simulation.approvals import Approval
+from tests.simulation.approvals import WORDS, Approval
 from tests.simulation.carrying_out import CommonCarrier, Timed
 from tests.simulation.workers import Worker
 from tests.simulation.world import Steps
@@ -43,7 +44,7 @@ class AnswerCarrier(CommonCarrier):
         if notes is None:
             notes = {"id": (yield from self._ask("choose", self.client.approvals.pending_id))}
             yield from self._note(notes)
-        yield from self._answer(notes["id"])
+        yield from self.send(notes["id"], APPROVE)
         yield from self._note(notes, is_done=True)
         return notes
 
@@ -61,29 +62,29 @@ class AnswerCarrier(CommonCarrier):
         record = RequestRecord(attempt=self.attempt, notes=notes, place=self.client.place, is_done=is_done)
         yield from self._write(record)
 
-    def _answer(self, number: int) -> Steps[None]:
-        """As ``answer_user_operation`` of the client: what is answered already is not answered again."""
-        if (yield from self._is_answered(number)):
+    def send(self, number: int, decision: str) -> Steps[None]:
+        """As ``approvals.answer`` of the client: what is answered already is not answered again."""
+        if (yield from self._is_answered(number, decision)):
             return
         self.world.point("action before", self.worker)
         yield 0.0
         yield from self.require_standing()
         approvals, worker = self.client.approvals, self.worker
-        self.world.judge.answers(worker, approvals.get(number))
+        self.world.judge.answers(worker, approvals.get(number), decision)
         try:
-            yield from self._ask("action", lambda: approvals.answer(number, worker))
+            yield from self._ask("action", lambda: approvals.answer(number, worker, status=WORDS[decision]))
         except ReleasePipelineError as error:
-            if not error.effect.is_open or not (yield from self._is_answered(number)):
+            if not error.effect.is_open or not (yield from self._is_answered(number, decision)):
                 raise
         else:
-            yield from self._is_answered(number)
+            yield from self._is_answered(number, decision)
 
-    def _is_answered(self, number: int) -> Steps[bool]:
+    def _is_answered(self, number: int, decision: str) -> Steps[bool]:
         approvals = self.client.approvals
         status = yield from self._ask("observe", lambda: approvals.get(number).status)
-        if status == "rejected":
-            raise ConflictError(f"approval {number} is already rejected", call=Call(system="vendor"))
-        return bool(status == "approved")
+        if status not in ("active", WORDS[decision]):
+            raise ConflictError(f"approval {number} is already {status}", call=Call(system="vendor"))
+        return bool(status == WORDS[decision])
 
 
 class AnswerWorker(Worker):
@@ -112,7 +113,7 @@ class AnswerJudge(ActJudge):
         if not record.is_done:
             self._noted.setdefault((worker.task, worker.generation), self._approval_of(worker, record))
 
-    def answers(self, worker: Any, approval: Approval) -> None:
+    def answers(self, worker: Any, approval: Approval, decision: str) -> None:
         """An answer is about to be sent."""
         self._requires_standing(worker, "an answer")
         about = self._noted_by(worker)

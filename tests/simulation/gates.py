@@ -15,7 +15,6 @@ from airflow_provider.core.approving import (
     APPROVE,
     ASKED_AS,
     CLOSED_WHEN,
-    OPTIONS,
     REJECT,
     Ended,
     Gate,
@@ -44,6 +43,7 @@ from tests.simulation.airflow import NOTICED, Airflow, AirflowError, StaleError,
 from tests.simulation.invariants import Judge
 from tests.simulation.jobs import Job
 from tests.simulation.network import CALL
+from tests.simulation.people import RequiredAction, give
 from tests.simulation.starting import StartCarrier
 from tests.simulation.triggerers import Trigger, TriggerRun
 from tests.simulation.workers import Worker
@@ -52,26 +52,8 @@ from tests.simulation.world import Steps
 GATES_KEY = "release_gates"
 QUESTION_XCOM = "release_question"
 EARLY_ANSWER = 10.0
-TOO_EARLY = 1.5
-"""Seconds from a deferral within which Airflow 3.3.2 may fail a task by itself that is answered."""
 SILENT = 0.15
 """Part of the questions that nobody answers in Airflow."""
-
-
-class RequiredAction:
-    """Airflow's row: it follows the task from attempt to attempt.
-
-    :param about: the execution and the number of the gate that people are asked about.
-    """
-
-    def __init__(self, about: tuple[Job, int]) -> None:
-        self.about = about
-        self.answer: dict[str, Any] | None = None
-        self.is_closed = False
-
-    @property
-    def is_open(self) -> bool:
-        return self.answer is None and not self.is_closed
 
 
 class Sent(NamedTuple):
@@ -170,7 +152,7 @@ class GateCarrier(StartCarrier):
         task = self.worker.task
         if task.id != self.worker.id:
             raise StaleError("HTTP 404: this task instance is not there any more")
-        action = task.action = RequiredAction((job, number))  # type: ignore[attr-defined]
+        action = task.action = RequiredAction((job, number))
         self.world.note("people", f"are asked by {task} about gate {number} of {job}")
         seconds = self.world.between(0.0, 1.0) ** 3 * 900.0
         if self.world.random.random() >= SILENT:
@@ -293,28 +275,9 @@ def answer(airflow: Airflow, task: Task, action: RequiredAction) -> None:
     if airflow.is_away:
         world.after(5.0, answer, airflow, task, action)
         return
-    if getattr(task, "action", None) is not action or not action.is_open:
+    if task.action is not action or not action.is_open:
         return
-    decision = REJECT if world.random.random() < 0.2 else APPROVE
-    person = {"id": "ada", "name": "Ada"}
-    at = f"{world.now:.3f}"
-    action.answer = {
-        "chosen_options": [OPTIONS[decision]],
-        "params_input": {},
-        "responded_by_user": person,
-        "responded_at": at,
-    }
-    job, number = action.about
-    world.note("a person", f"answers {decision} to {task} about gate {number} of {job}")
-    world.judge.people_answer(job, number, decision)
-    if task.state != "deferred":
-        return
-    world.point("answered", task.trigger.runs[-1] if task.trigger and task.trigger.runs else task)
-    is_early = world.now - task.changed_at < TOO_EARLY
-    airflow.resume(task, "answered", action.answer, "a person has answered")
-    if is_early and world.random.random() < 0.7:
-        task.is_ended_by_machine = True
-        airflow.handle_failure(task, "answered before Airflow had heard of the end of its process")
+    give(airflow, task, action, REJECT if world.random.random() < 0.2 else APPROVE, "ada")
 
 
 class GateTrigger(Trigger):
@@ -326,7 +289,7 @@ class GateTrigger(Trigger):
         super().__init__(worker, carrier, ref, deadline, judged_at)
         self.asks = bool(asked_as)
         self.asked_as = asked_as
-        self.question: RequiredAction | None = getattr(self.task, "action", None) if asked_as else None
+        self.question = self.task.action if asked_as else None
         self.id = worker.id
         self.is_last_try = self.task.try_number > self.task.max_tries
         self.until = self._closed_when(has_own=self.asks and carrier.client.is_marked)
@@ -423,7 +386,7 @@ class GateTriggerRun(TriggerRun):
     @property
     def _action(self) -> RequiredAction | None:
         """The question, as long as no other attempt has taken it over."""
-        return getattr(self.task, "action", None) if self.trigger.id == self.task.id else None
+        return self.task.action if self.trigger.id == self.task.id else None
 
     def _judge_seen(self, seen: TaskSeen, waited: float, frozen_for: float) -> Steps[tuple[Verdict, str]]:
         if not self.trigger.asks:
@@ -455,8 +418,9 @@ class GateJudge(Judge):
         self._given: dict[tuple[Job, int], set[str]] = defaultdict(set)
         self._arrived: dict[tuple[Job, int], list[Sent]] = defaultdict(list)
 
-    def people_answer(self, job: Job, number: int, decision: str) -> None:
+    def people_answer(self, task: Task, action: RequiredAction, decision: str, person: str) -> None:
         self.world.counted["answers of people"] += 1
+        job, number = action.about
         self._given[job, number].add(decision)
 
     def closes(self, run: Any, action: RequiredAction, *, is_race: bool) -> None:

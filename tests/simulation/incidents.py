@@ -46,6 +46,7 @@ class Incidents:
             "move trigger": self._move_trigger,
             "restart triggerer": self._restart_triggerer,
             "stall triggerer": self._stall_triggerer,
+            "triggerers down": lambda incident, subject: self._stop_triggerers(incident.value),
             "trigger crashes": self._crash_trigger,
             "deferral times out": self._time_deferral_out,
             "clear": lambda incident, subject: self._clear(self._task(incident, subject)),
@@ -62,6 +63,7 @@ class Incidents:
             "colleague pauses": self._colleague_pauses,
             "colleague resumes": self._colleague_resumes,
             "colleague answers": self._colleague_answers,
+            "colleague withdraws": lambda incident, subject: self._server.approvals.withdraw(),
             "colleague triggers": lambda incident, subject: self._server.events.trigger(),
             "crowd": self._crowd,
         }
@@ -151,6 +153,10 @@ class Incidents:
         machine = subject.machine if isinstance(subject, TriggerRun) else trigger.triggerer if trigger else None
         if machine in self.triggerers.machines:
             self.triggerers.stall(machine, incident.value)
+
+    def _stop_triggerers(self, seconds: float) -> None:
+        for machine in self.triggerers.machines:
+            self.triggerers.stall(machine, seconds)
 
     def _crash_trigger(self, incident: Incident, subject: Any) -> None:
         task = self._task(incident, subject)

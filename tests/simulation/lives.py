@@ -9,6 +9,8 @@ from typing import Any
 from tests.simulation.acting import ActJudge, ActWorker
 from tests.simulation.airflow import Airflow, Run, Task
 from tests.simulation.answering import AnswerJudge, AnswerWorker
+from tests.simulation.asked_invariants import AskJudge
+from tests.simulation.asking import AskWorker
 from tests.simulation.characters import SERVERS
 from tests.simulation.gates import GateJudge, GateWorker
 from tests.simulation.incidents import Incidents
@@ -28,6 +30,8 @@ KINDS: dict[str, tuple[type[Worker], type[Judge]]] = {
     "gate": (GateWorker, GateJudge),
     "release answer": (ReleaseWorker, ReleaseJudge),
     "trigger": (TriggerWorker, TriggerJudge),
+    "ask": (AskWorker, AskJudge),
+    "ask about a release": (AskWorker, AskJudge),
 }
 """By kind of life: who runs a task's attempts, and who watches them."""
 

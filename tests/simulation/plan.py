@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from tests.simulation.themes import THEMES, acting, answering, asking, triggering
+from tests.simulation.themes import THEMES, acting, answering, asking, asking_about, triggering
 
 CHARACTERS = ("marked", "busy", "one at a time", "window", "rerun")
 """Code Stream; Cocktail (marked, and one at a time); ServiceStage; Quay; a rerun event of Code Stream."""
@@ -96,6 +96,9 @@ OF_TRIGGERS = 0.03
 """Part of those left in which a task triggers a change by hand."""
 WITH_GATES = 0.12
 """Part of those left in which people are asked about the gates of the execution."""
+ASK_EVERY = 12
+"""One life in so many is of a task that asks people about an approval: by its seed, so that the others stay as they
+were."""
 WITH_REUSED_IDS = 0.3
 """Part of the lives in which Airflow runs on SQLite, which may give a trigger the id of one before."""
 ACTIONS = {"prepare": "choose", "find": "choose", "send": "action", "cancel": "action"}
@@ -199,7 +202,9 @@ def draw(seed: int) -> Plan:
         how_many = (14, 10, 6, 4)
     for _ in range(chance.choices(range(len(how_many)), how_many)[0]):
         plan.incidents.append(_incident(plan, chance))
-    if chance.random() < OF_ACTS:
+    if seed % ASK_EVERY == 1:
+        _make_ask(plan, chance)
+    elif chance.random() < OF_ACTS:
         _make_act(plan, chance)
     elif chance.random() < OF_ANSWERS:
         _make_request(plan, chance, "answer")
@@ -232,6 +237,27 @@ def _make_request(plan: Plan, chance: random.Random, kind: str) -> None:
     plan.policy |= {"kind": kind, "deferrable": False, "finish_in_triggerer": False}
     plan.incidents = [_of_an_act(incident) for incident in plan.incidents if incident.kind != "replace operator"]
     (triggering if kind == "trigger" else answering)(plan, chance)
+
+
+def _make_ask(plan: Plan, chance: random.Random) -> None:
+    """A task that asks people about an approval of somebody else's execution."""
+    timeout = chance.choice((None, 30.0, 120.0, 600.0))
+    plan.policy |= {
+        "kind": chance.choice(("ask", "ask about a release")),
+        "deferrable": True,
+        "wait_for_completion": True,
+        "finish_in_triggerer": False,
+        "has_retry_policy": chance.random() < 0.5,
+        "approvers": chance.choice(((), (), ("ada", "bob"), ("ada", "bob", "rob"))),
+        "not_requester": chance.random() < 0.3,
+        "approvals": chance.choice((1, 1, 2)),
+        "response_timeout": timeout,
+        "on_no_response": "reject" if timeout is None else chance.choice(("reject", "approve", "fail")),
+    }
+    # Its deferrals time out when their own time is up.
+    left_out = ("replace operator", "deferral times out")
+    plan.incidents = [_of_an_act(incident) for incident in plan.incidents if incident.kind not in left_out]
+    asking_about(plan, chance)
 
 
 def _make_gates(plan: Plan, chance: random.Random) -> None:

@@ -9,7 +9,9 @@ import math
 from collections import Counter
 from typing import Any
 
-from airflow_provider.core.approving import APPROVE
+import msgspec
+
+from airflow_provider.core.approving import APPROVE, decided_at_the_vendor
 from airflow_provider.core.record import RequestRecord
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -18,9 +20,10 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
     ReleasePipelineError,
 )
+from airflow_provider.execution import Execution, ExecutionState
 from tests.simulation.airflow import AirflowError, Task
 from tests.simulation.answering import AnswerCarrier, AnswerJudge, AnswerWorker
-from tests.simulation.approvals import NEXT_RELEASE, OURS, Approval
+from tests.simulation.approvals import NEXT_RELEASE, OURS, WORDS, Approval
 from tests.simulation.world import Steps
 
 TAKEN_WITHIN = 30.0
@@ -47,6 +50,25 @@ class ReleaseCarrier(AnswerCarrier):
         yield from self._note(notes, is_done=True)
         return notes
 
+    def answer_asked(self, release: int, decision: str) -> Steps[None]:
+        """As ``answer_once``, with a question that people were asked."""
+        stored = yield from self.airflow.read(self.worker, self.key)
+        self.stored = stored and msgspec.convert(stored, RequestRecord)
+        earlier = yield from self.recalled()
+        if earlier and earlier["release"] != release:
+            earlier = None
+        if earlier and earlier.get("is_taken") and earlier["decision"] != decision:
+            raise ConflictError("an earlier attempt has sent another answer", call=Call(system="vendor"))
+        notes = {**(earlier or {"release": release}), "decision": decision}
+        if earlier:
+            yield from self._answer_once(notes)
+        else:
+            if (yield from self._is_waiting_for(notes)) is False:
+                raise ConflictError(f"release {release} waits for no approval", call=Call(system="vendor"))
+            yield from self._answer_now(notes)
+        yield from self._wait_until_taken(notes)
+        yield from self._note(notes, is_done=True)
+
     def _answer_once(self, notes: dict[str, Any]) -> Steps[None]:
         if notes.get("is_taken"):
             return
@@ -63,8 +85,8 @@ class ReleaseCarrier(AnswerCarrier):
 
     def _check_decision(self, notes: dict[str, Any]) -> Steps[None]:
         approvals = self.client.approvals
-        shown = yield from self._ask("observe", lambda: approvals.decision_shown(notes["release"]))
-        if shown != APPROVE:
+        seen = yield from self._ask("observe", lambda: approvals.observed(approvals.reference(notes["release"])))
+        if _decision_shown(seen) != _decision_in(notes):
             raise ConflictError("somebody else may have answered", call=Call(system="vendor"))
 
     def _answer_now(self, notes: dict[str, Any]) -> Steps[None]:
@@ -86,10 +108,10 @@ class ReleaseCarrier(AnswerCarrier):
         yield 0.0
         yield from self.require_standing()
         worker, approvals, judge = self.worker, self.client.approvals, self.world.judge
-        judge.answers_release(worker, notes["release"])
+        judge.answers_release(worker, notes["release"], _decision_in(notes))
 
         def serve() -> None:
-            judge.arrives(worker, approvals.answer_named(OURS, worker))
+            judge.arrives(worker, approvals.answer_named(OURS, worker, WORDS[_decision_in(notes)]))
 
         try:
             yield from self._ask("action", serve)
@@ -138,6 +160,17 @@ class ReleaseCarrier(AnswerCarrier):
             self.world.judge.keeps(self.worker)
             raise
         self.world.judge.forgets(self.worker)
+
+
+def _decision_shown(seen: Execution) -> str | None:
+    """The decision that follows from the state of a release that does not wait for our answer."""
+    if seen.status == "canceling":
+        return None
+    return APPROVE if seen.state is ExecutionState.WAITING else decided_at_the_vendor(seen.state)
+
+
+def _decision_in(notes: dict[str, Any]) -> str:
+    return str(notes.get("decision", APPROVE))
 
 
 class ReleaseWorker(AnswerWorker):
@@ -202,7 +235,7 @@ class ReleaseJudge(AnswerJudge):
         super().dies(worker)
         self.keeps(worker)
 
-    def answers_release(self, worker: Any, release: int) -> None:
+    def answers_release(self, worker: Any, release: int, decision: str) -> None:
         """An answer is about to be sent."""
         self._requires_standing(worker, "an answer")
         about = self._noted_by(worker)

@@ -50,7 +50,7 @@ class Server:
         self.machine = Machine(world, place, world.plan.condition("vendor clock"))
         self.jobs: list[Job] = []
         plan = world.plan
-        self.approvals = (Releases if plan.kind == "release answer" else Approvals)(world, place)
+        self.approvals = (Releases if "release" in plan.kind else Approvals)(world, place)
         self.events = Events(world, place)
         self.found_last: dict[Any, int] = {}
         """How many executions the last search of a sender has found."""
@@ -150,6 +150,11 @@ class Server:
         number: int | None = yield from self.network.request("observe", sender, serve, ref["id"])
         return number
 
+    def observe_approval(self, sender: Any, ref: ExecutionRef) -> Steps[Execution]:
+        """What waits for the answer to an approval: the approval itself, or a release that does not show which."""
+        self.check_place(ref)
+        return (yield from self.network.request("observe", sender, lambda: self.approvals.observed(ref), ref["id"]))
+
     def is_marked_start(self, intent: dict[str, Any]) -> bool:
         return self.is_marked
 
@@ -182,6 +187,8 @@ class Server:
     def end_paused(self) -> None:
         for job in self.jobs:
             job.end_paused()
+        if self.world.plan.kind.startswith("ask"):
+            self.approvals.end_for_good()
 
     def newest(self) -> Job | None:
         return next((each for each in reversed(self.jobs) if each.is_active or not each.is_over), None)

@@ -406,6 +406,80 @@ def asking(plan: Plan, chance: random.Random) -> None:
         _add(plan, "stall triggerer", "answered", value=chance.uniform(5, 120))
 
 
+def asking_about(plan: Plan, chance: random.Random) -> None:
+    """A task asks people about an approval, which colleagues also decide, and whose execution may end meanwhile."""
+    around = ("action before", "action within", "action after")
+    where = ("ask", "defer", "state deferred", "state queued", "save", "publish", "observe after", *around)
+    plan.retries = max(plan.retries, int(chance.random() < 0.7))
+    if chance.random() < 0.6:
+        kind = chance.choice(("kill process", "kill process", "kill machine", "freeze worker", "drain"))
+        _add(plan, kind, chance.choice(where), nth=chance.randrange(1, 5), value=chance.uniform(1, 400))
+    if chance.random() < 0.4:
+        kind = chance.choice(("stall triggerer", "restart triggerer", "move trigger", "trigger crashes"))
+        on = chance.choice(("ask", "state deferred", "answered", "fire"))
+        _add(plan, kind, on, nth=chance.randrange(1, 3), after=chance.uniform(0, 30), value=chance.uniform(1, 400))
+    if chance.random() < 0.4:
+        kind = chance.choice(("lost after", "lost before", "time-out after effect", "unreachable", "throttled"))
+        _answer(plan, kind, "action", 5.0)
+    if chance.random() < 0.2:
+        # The system is down when an answer comes.
+        _add(plan, "vendor down", "answered", value=chance.choice((chance.uniform(1, 60), chance.uniform(60, 1200))))
+    if chance.random() < 0.4:
+        kind = chance.choice(("colleague answers", "colleague answers", "colleague withdraws"))
+        on, after = chance.choice((*where, "answered")), chance.choice((0.0, chance.uniform(0, 60)))
+        _add(plan, kind, on, nth=chance.randrange(1, 3), after=after, value=chance.random())
+    if chance.random() < 0.4:
+        kind = chance.choice(("clear", "clear", "mark failed", "mark success", "clear without run", "clear another"))
+        on = chance.choice((*where, "state success", "state failed", "state up_for_retry"))
+        _add(plan, kind, on, after=chance.choice((0.0, chance.uniform(0, 30))))
+    if chance.random() < 0.3:
+        # An answer comes before the deferral, and nobody reads it for a while.
+        on = chance.choice(("defer", "state deferred"))
+        value = chance.choice((chance.uniform(1, 60), chance.uniform(160, 400)))
+        kind = chance.choice(("airflow away", "triggerers down"))
+        if chance.random() < 0.5:
+            # Nor until after the deadline.
+            plan.policy["response_timeout"] = min(30.0, value)
+        _add(plan, kind, on, after=chance.random(), value=value)
+    if chance.random() < 0.3:
+        # A triggerer is frozen at an answer, and reports what it sees when the next question stands there.
+        plan.policy["approvals"] = 2
+        _add(plan, "trigger ids are reused", "")
+        _add(plan, "stall triggerer", "answered", value=chance.uniform(5, 120))
+        if chance.random() < 0.5:
+            _add(plan, "colleague answers", _last(plan), after=chance.uniform(0, 30))
+    if chance.random() < 0.1:
+        # A triggerer is frozen until after the deadline, and reports that when a clear has led to another question.
+        plan.policy["response_timeout"] = 30.0
+        _add(plan, "trigger ids are reused", "")
+        _add(plan, "stall triggerer", "state deferred", after=chance.uniform(3, 20), value=chance.uniform(20, 60))
+        _add(plan, "clear", _last(plan), after=chance.uniform(0, 5))
+    if plan.kind == "ask about a release":
+        for kind in ("two approvals", "asks without a name", "fails later"):
+            if chance.random() < 0.5:
+                _add(plan, kind, "")
+        _asking_about_release(plan, chance)
+    if chance.random() < 0.3:
+        _add(plan, "everybody may answer", "")
+
+
+def _asking_about_release(plan: Plan, chance: random.Random) -> None:
+    """An attempt dies, and the next one finds the release in a state that shows little."""
+    way = chance.random()
+    if way < 0.15:
+        # It dies before it sends the answer, and somebody stops the release, which runs on for a moment.
+        plan.retries, plan.retry_delay = max(1, plan.retries), 0.0
+        _add(plan, "kill process", "action before")
+        _add(plan, "colleague withdraws", _last(plan), after=chance.uniform(0, 10))
+    elif way < 0.3:
+        # It dies just after it was told what was decided at the vendor, and by the next attempt the release has failed.
+        plan.retries, plan.retry_delay = max(1, plan.retries), 60.0
+        plan.policy["poll_interval"] = 10.0
+        _add(plan, "fails later", "")
+        _add(plan, "colleague answers", "state deferred", after=chance.uniform(0, 20))
+        _add(plan, "kill process", "publish", nth=2)
+
+
 def long_late(plan: Plan, chance: random.Random) -> None:
     """The sender of a start dies at once, and the next attempt searches for what begins minutes later."""
     plan.retries, plan.retry_delay = chance.randrange(1, 4), 0.0

@@ -290,6 +290,16 @@ def refuse_elsewhere(systems: Any, execution_id: str) -> None:
     until(lambda: state_of(systems, execution_id) == "3")
 
 
+def test_a_release_that_somebody_stops_has_accepted_no_answer_of_an_earlier_attempt(systems):
+    """It counts as running until it has stopped."""
+    execution_id = start_until_it_asks(systems)
+    task = died_before_it_answered()
+    systems.force("service_stage", execution_id, "13")
+    error = task.attempt().error
+    assert isinstance(error, ConflictError)
+    assert "does not follow from the answer approve" in str(error)
+
+
 def test_no_retry_answers_a_younger_release_after_somebody_else_may_have_answered(systems):
     execution_id = start_until_it_asks(systems)
     task = died_before_it_answered()

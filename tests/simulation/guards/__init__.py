@@ -6,9 +6,9 @@ fails. ``mutations.py`` removes them.
 
 from __future__ import annotations
 
-from tests.simulation.guards import ends, people, requests, starts
+from tests.simulation.guards import asked, ends, people, requests, starts
 from tests.simulation.guards.guard import CORE, HERE, Change, Guard
 
 __all__ = ["CORE", "GUARDS", "HERE", "Change", "Guard"]
 
-GUARDS = (*starts.GUARDS, *ends.GUARDS, *requests.GUARDS, *people.GUARDS)
+GUARDS = (*starts.GUARDS, *ends.GUARDS, *requests.GUARDS, *people.GUARDS, *asked.GUARDS)

@@ -8,7 +8,14 @@ from tests.simulation.plan import Plan
 
 OF_BOTH = ("Common", "generation", "waiting")
 """Parts of the places of guards that concern lives of all kinds."""
+_OF_QUESTIONS = ("ask", "ask about a release")
 KINDS = {
+    "simulation.asking": _OF_QUESTIONS,
+    "simulation.asked": _OF_QUESTIONS,
+    "answer_asked": _OF_QUESTIONS,
+    "_decision_shown": _OF_QUESTIONS,
+    "Rules": _OF_QUESTIONS,
+    "decided_at_the_vendor": _OF_QUESTIONS,
     "acting": ("act",),
     "notes": ("answer", "release answer", "trigger"),
     "answering": ("answer",),

@@ -55,7 +55,7 @@ GUARDS = (
     carrier(
         "an answer asks Airflow before it is sent",
         "8",
-        "answering:AnswerCarrier._answer",
+        "answering:AnswerCarrier.send",
         "yield from self.require_standing()",
         "pass",
     ),

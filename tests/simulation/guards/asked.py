@@ -1,0 +1,148 @@
+"""Questions to people about an approval of somebody else's execution."""
+
+from __future__ import annotations
+
+from tests.simulation.guards.guard import carrier, core
+
+GUARDS = (
+    core(
+        "the answer of somebody who may not give it does not count",
+        "",
+        "approving:Rules.judge",
+        "if self.approvers and answer.by not in self.approvers:",
+        "if False:",
+    ),
+    core(
+        "the answer of whoever triggered the run does not count",
+        "",
+        "approving:Rules.judge",
+        "elif self.requester and same_spelling(self.requester) in map(same_spelling, (answer.by, answer.name)):",
+        "elif False:",
+    ),
+    core(
+        "nobody approves twice",
+        "",
+        "approving:Rules.judge",
+        "any(answer.is_by_same_person(each) for each in before if not each.refused)",
+        "False",
+    ),
+    core(
+        "as many people approve as must",
+        "",
+        "approving:Rules.decision",
+        "if len(counting) >= self.approvals else None",
+        "if counting else None",
+    ),
+    core(
+        "one rejection is enough",
+        "",
+        "approving:Rules.decision",
+        "if REJECT in counting:",
+        "if REJECT in counting[:1]:",
+    ),
+    core(
+        "what can no longer be decided was not rejected",
+        "",
+        "approving:decided_at_the_vendor",
+        "return REJECT if state == ExecutionState.FAILED else None",
+        "return REJECT",
+    ),
+    carrier(
+        "an answer that came before the deferral is heard",
+        "",
+        "asked:AskRun._read_early",
+        "if action and action.answer:",
+        "if False:",
+    ),
+    carrier(
+        "silence does not outweigh an answer while Airflow cannot be asked",
+        "",
+        "asked:AskRun._answer_in_time",
+        "if is_known or",
+        "if True or",
+    ),
+    carrier(
+        "a deadline for answers passes although nothing else happens",
+        "",
+        "asked:AskRun._until_deadline",
+        "self._end_with(self._expire())",
+        "pass",
+    ),
+    carrier(
+        "a deferral that timed out asks the triggerer once more before silence counts",
+        "",
+        "asking:AskCarrier.resume_without_event",
+        "if question.crashes <= MOST_CRASHES:",
+        'if question.crashes <= MOST_CRASHES and error != "Trigger timeout":',
+    ),
+    carrier(
+        "an event of the trigger of an earlier question is no answer to the next one",
+        "",
+        "asking:AskCarrier.resume",
+        "if is_of_another(event, self.name_of(question)):",
+        "if False:",
+    ),
+    carrier(
+        "a trigger of one approval closes no question but its own",
+        "",
+        "asked:AskRun._close",
+        "if asked_now not in (None, self.trigger.asked_as):",
+        "if False:",
+    ),
+    carrier(
+        "a trigger that moved leaves the question open",
+        "",
+        "asked:AskRun._on_kill",
+        "if state not in ENDED_FROM_OUTSIDE:",
+        "if False:",
+    ),
+    carrier(
+        "the question of a task that a person has ended is closed",
+        "",
+        "asked:AskRun._on_kill",
+        "if state not in ENDED_FROM_OUTSIDE:",
+        "if True:",
+    ),
+    carrier(
+        "a release that is being stopped was not approved",
+        "",
+        "asked:AskRun._unless_stopped",
+        'return outcome._replace(execution={**seen, "state": ExecutionState.PAUSED.value})',
+        "return outcome",
+    ),
+    carrier(
+        "a release that is being stopped when a task looks was not approved",
+        "",
+        "asking:AskCarrier._take_state",
+        "if decision is None or is_stopped:",
+        "if decision is None:",
+    ),
+    carrier(
+        "a release that is being stopped has accepted no answer",
+        "",
+        "releasing:_decision_shown",
+        'if seen.status == "canceling":',
+        "if False:",
+    ),
+    carrier(
+        "a decision at the vendor stays what it was, in a retry too",
+        "",
+        "asking:AskCarrier.begin",
+        "elif question.is_decided_elsewhere:",
+        "elif False:",
+    ),
+    carrier(
+        "a decision is sent by the next attempt",
+        "",
+        "asking:AskCarrier.begin",
+        "elif question.decision:",
+        "elif False:",
+    ),
+    carrier(
+        "an answer goes to no later release than people were asked about",
+        "",
+        "releasing:ReleaseCarrier.answer_asked",
+        "if (yield from self._is_waiting_for(notes)) is False:",
+        "if False:",
+    ),
+)
