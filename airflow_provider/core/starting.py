@@ -21,15 +21,13 @@ from airflow_provider.core.record import End, Phase, StartRecord
 from airflow_provider.core.searching import choose, not_found, observe, search_again, settled
 from airflow_provider.core.sending import start_anew
 from airflow_provider.core.states import State
-from airflow_provider.core.waiting import GUESS, Begun, Ending, Outcome, Pace, Wait, result_of
+from airflow_provider.core.waiting import GUESS, Begun, Ending, Outcome, Patience, Wait, result_of
 from airflow_provider.core.watching import watch
 from airflow_provider.exceptions import (
     ExecutionCanceled,
     ExecutionRejected,
     NotFoundError,
     ReleasePipelineError,
-    ServerUnavailableError,
-    ThrottledError,
 )
 from airflow_provider.execution import Execution, ExecutionState
 
@@ -239,18 +237,17 @@ class Start(Progress):
 
     def _take_answer(self, record: StartRecord, event: Any) -> Program[Outcome | None]:
         """Process an answer, and retry while the system cannot take the decision, as failing polls are retried."""
-        pace, end, deadline = Pace(), self.now + DURATIONS.error_budget, self.deadline(record)
+        patience, deadline = Patience(self.policy.poll_interval, self.now), self.deadline(record)
         while True:
             try:
                 outcome: Outcome | None = yield TakeAnswer(event)
                 return outcome
-            except (ServerUnavailableError, ThrottledError) as error:
-                pace.note(error)
-                pause = pace.pause(min(self.policy.poll_interval, DURATIONS.slowest_after_errors))
+            except ReleasePipelineError as error:
+                pause = patience.pause(error)
                 if deadline is not None and self.now + pause >= deadline:
                     # No time is left: the execution is canceled, whatever people decided.
                     return None
-                if self.now + pause >= end:
+                if patience.is_over(self.now + pause):
                     raise
                 yield Log([warning(f"Could not send the decision, will retry in {pause:.0f} s: {error}")])
             yield Pause(pause)

@@ -32,6 +32,9 @@ from airflow_provider.exceptions import (
     NotFoundError,
     PermissionDeniedError,
     ReleasePipelineError,
+    ServerUnavailableError,
+    ThrottledError,
+    UnexpectedResponseError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 from airflow_provider.storable import storable, storable_text
@@ -163,6 +166,41 @@ class Pace:
             seconds = max(seconds, min(DURATIONS.slowest_after_errors, slowed))
         seconds = max(seconds, self._retry_after or 0.0)
         return seconds if until_deadline is None else min(seconds, max(0.0, until_deadline))
+
+
+class Patience:
+    """How long a call for which people wait is retried while the system cannot take it: as long as failing polls are.
+
+    :param interval: seconds between two polls.
+    :param now: epoch seconds.
+    """
+
+    def __init__(self, interval: float, now: float) -> None:
+        self._interval = min(interval, DURATIONS.slowest_after_errors)
+        self._end = now + DURATIONS.error_budget
+        self._pace = Pace()
+
+    def pause(self, error: ReleasePipelineError) -> float:
+        """Seconds until the next try.
+
+        :raises ReleasePipelineError: the error itself, because another try would fail like this one.
+        """
+        if not _is_passing(error):
+            raise error
+        self._pace.note(error)
+        return self._pace.pause(self._interval)
+
+    def is_over(self, moment: float) -> bool:
+        return moment >= self._end
+
+
+def _is_passing(error: ReleasePipelineError) -> bool:
+    """Whether it is about the way to the system, or its state, not about the request."""
+    if isinstance(error, NotFoundError):
+        return not is_the_systems_own(error)
+    # With a code of the vendor's, it is an answer that we do not know.
+    is_unreadable = isinstance(error, UnexpectedResponseError) and not error.code
+    return is_unreadable or isinstance(error, (ServerUnavailableError, ThrottledError))
 
 
 class Begun(Struct):

@@ -20,9 +20,9 @@ from airflow_provider.core.approving import (
     decided_elsewhere,
     is_open,
 )
-from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
-from airflow_provider.core.waiting import Ending, Outcome, Pace, result_of
-from airflow_provider.exceptions import Call, ConflictError, ServerUnavailableError, ThrottledError
+from airflow_provider.core.durations import MOST_CRASHES
+from airflow_provider.core.waiting import Ending, Outcome, Patience, result_of
+from airflow_provider.exceptions import Call, ConflictError, ReleasePipelineError
 from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.asking import ANSWERS_XCOM, Asking, as_json
 from airflow_provider.operators.base import DEFERRAL_MARGIN, ClientT, noticed_within
@@ -207,14 +207,13 @@ class ApprovalAttempt(Generic[ClientT]):
 
         :param action: for the log.
         """
-        pace, end = Pace(), time.time() + DURATIONS.error_budget
+        patience = Patience(self._operator.poll_interval, time.time())
         while True:
             try:
                 return call()
-            except (ServerUnavailableError, ThrottledError) as error:
-                pace.note(error)
-                pause = pace.pause(min(self._operator.poll_interval, DURATIONS.slowest_after_errors))
-                if time.time() + pause >= end:
+            except ReleasePipelineError as error:
+                pause = patience.pause(error)
+                if patience.is_over(time.time() + pause):
                     raise
                 self._operator.log.warning("Could not %s, will retry in %.0f s: %s", action, pause, error)
             time.sleep(pause)

@@ -342,15 +342,17 @@ def test_a_system_that_ignores_the_answer_is_an_error_that_names_its_approvers(s
 
 
 @pytest.mark.parametrize(("option", "goes_on"), [("Approve", True), ("Reject", False)])
-def test_a_system_that_is_down_gets_the_decision_later_and_once(asking, systems, option, goes_on):
+@pytest.mark.parametrize("fault", [{"fault": "status", "status": 503}, {"fault": "html"}], ids=["503", "a page"])
+def test_a_system_that_is_down_gets_the_decision_later_and_once(asking, systems, fault, option, goes_on):
     task = asked(asking)
     method, path = {"code_stream": ("PATCH", "/user-operations/"), "service_stage": ("POST", "/action")}[asking.system]
-    systems.fault(asking.system, "status", method=method, path=path, status=503, times=2)
+    systems.fault(asking.system, **fault, method=method, path=path, times=2)
     ended = task.answer(option, "ada")
     assert result_of(ended)["approvals"][0]["by"] == "ada"
     until(lambda: asking.is_decided() is goes_on)
-    taken = [each["body"] for each in systems.requests(asking.system, method, path) if each["status"] == 200]
-    assert len([each for each in taken if each in asking.answers()]) == 1
+    sent = systems.requests(asking.system, method, path)
+    assert [each["fault"] for each in sent if each["fault"]] == [fault["fault"]] * 2
+    assert len([each for each in sent if not each["fault"] and each["body"] in asking.answers()]) == 1
 
 
 def test_an_answer_that_does_not_decide_is_followed_by_a_question_although_the_system_is_down(asking, systems):

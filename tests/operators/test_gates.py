@@ -369,13 +369,15 @@ def test_a_system_that_ignores_the_answer_is_an_error_that_names_its_approvers(s
     assert "somebody" in str(error)
 
 
-def test_a_system_that_is_down_gets_the_decision_later_and_once(systems):
+@pytest.mark.parametrize("fault", [{"fault": "status", "status": 503}, {"fault": "html"}], ids=["503", "a page"])
+def test_a_system_that_is_down_gets_the_decision_later_and_once(systems, fault):
     gated = in_code_stream(systems)
     task = asking(gated)
-    systems.fault("code_stream", "status", method="PATCH", path="/user-operations/", status=503, times=2)
+    systems.fault("code_stream", **fault, method="PATCH", path="/user-operations/", times=2)
     assert task.answer("Approve").error is None
     assert result_of(task.to_the_end())["approvals"][0]["by"] == "ada"
-    assert len([each for each in systems.requests("code_stream", "PATCH") if each["status"] == 200]) == 1
+    sent = systems.requests("code_stream", "PATCH")
+    assert [each["fault"] for each in sent] == [fault["fault"]] * 2 + [None]
 
 
 @pytest.fixture

@@ -22,16 +22,14 @@ from airflow_provider.core.approving import (
     is_open,
     read_answer,
 )
-from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
+from airflow_provider.core.durations import MOST_CRASHES
 from airflow_provider.core.record import RequestRecord
-from airflow_provider.core.waiting import Ending, Outcome, Pace, result_of
+from airflow_provider.core.waiting import Ending, Outcome, Patience, result_of
 from airflow_provider.exceptions import (
     Call,
     ConflictError,
     ExecutionTimeout,
     ReleasePipelineError,
-    ServerUnavailableError,
-    ThrottledError,
 )
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.operators.retrying import SAME_AGAIN
@@ -241,14 +239,13 @@ class AskCarrier(AnswerCarrier):
 
     def _patiently(self, call: Callable[[], Steps[Any]]) -> Steps[Any]:
         machine = self.worker.machine
-        pace, end = Pace(), machine.now + DURATIONS.error_budget
+        patience = Patience(self.settings["poll_interval"], machine.now)
         while True:
             try:
                 return (yield from call())
-            except (ServerUnavailableError, ThrottledError) as error:
-                pace.note(error)
-                pause = pace.pause(min(self.settings["poll_interval"], DURATIONS.slowest_after_errors))
-                if machine.now + pause >= end:
+            except ReleasePipelineError as error:
+                pause = patience.pause(error)
+                if patience.is_over(machine.now + pause):
                     raise
             self.world.point("pause", self.worker)
             yield pause
