@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
-from unittest import mock
 
 import pytest
 from airflow.sdk import BaseNotifier
@@ -27,6 +26,7 @@ from tests.support.airflow_runs import run_task
 from tests.support.asked_task import AskedTask
 from tests.support.attempts import WorkerKilled
 from tests.support.meanwhile import meanwhile
+from tests.support.patching import patched
 from tests.support.systems import Systems, define_connection
 from tests.support.until import until
 
@@ -523,7 +523,7 @@ def test_a_retry_sends_the_decision_that_an_earlier_attempt_got(asking):
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with mock.patch.object(type(task.operator), "answer", dying):
+    with patched(type(task.operator), "answer", dying):
         assert isinstance(task.answer("Reject", "ada").error, WorkerKilled)
     retried = task.attempt()
     assert result_of(retried)["approvals"][0]["by"] == "ada"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-from unittest import mock
 
 from tests.support.attempts import Task
+from tests.support.patching import patched
 
 
 class RequiredAction(NamedTuple):
@@ -107,7 +107,7 @@ class AskedTask(Task):
             return plain(comms, msg)
 
         # As a triggerer's supervisor handles them, which has no form that runs in process.
-        with mock.patch.object(InProcessSupervisorComms, "send", send):
+        with patched(InProcessSupervisorComms, "send", send):
             return super().in_triggerer(work)
 
     def _action(self, session: Any) -> Any:
@@ -119,7 +119,7 @@ class AskedTask(Task):
 @contextmanager
 def _not_in_dag_test() -> Any:
     with (
-        mock.patch("airflow_provider.operators.asking.in_dag_test", return_value=False),
-        mock.patch("airflow_provider.operators.people.in_dag_test", return_value=False),
+        patched("airflow_provider.operators.asking.in_dag_test", return_value=False),
+        patched("airflow_provider.operators.people.in_dag_test", return_value=False),
     ):
         yield
