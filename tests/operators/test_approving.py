@@ -23,7 +23,7 @@ from airflow_provider.operators.code_stream import CodeStreamApprovalOperator
 from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
 from tests.support import code_stream_tasks, service_stage_tasks
 from tests.support.airflow_runs import run_task
-from tests.support.asked_task import AskedTask
+from tests.support.asked_task import AskedTask, result_of, xcom_of
 from tests.support.attempts import WorkerKilled
 from tests.support.meanwhile import meanwhile
 from tests.support.patching import patched
@@ -106,23 +106,6 @@ def asked(asking: Asking, **given: Any) -> AskedTask:
 
 def trigger_of(task: Any) -> Any:
     return task.trigger(task.first)
-
-
-def result_of(ended: Any) -> dict[str, Any]:
-    """What a task has returned, which Airflow keeps as an XCom."""
-    assert ended.error is None
-    value: dict[str, Any] = xcom_of(ended, "return_value")
-    return value
-
-
-def xcom_of(ended: Any, key: str) -> Any:
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
-
-    ti = ended.ti
-    with create_session() as session:
-        where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "key": key}
-        return session.query(XComModel).filter_by(**where).one().value
 
 
 # --- asked and answered

@@ -27,10 +27,9 @@ from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator,
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.triggers.execution import ExecutionTrigger
 from airflow_provider.triggers.gate import GateTrigger
-from tests.operators.test_approving import result_of, xcom_of
 from tests.support import code_stream_tasks, service_stage_tasks
 from tests.support.airflow_runs import run_task
-from tests.support.asked_task import AskedTask
+from tests.support.asked_task import AskedTask, result_of, xcom_of
 from tests.support.attempts import WorkerKilled
 from tests.support.code_stream_tasks import TWO_GATES
 from tests.support.meanwhile import meanwhile

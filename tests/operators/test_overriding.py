@@ -19,9 +19,8 @@ from airflow_provider.core.release_window import DAYS
 from airflow_provider.exceptions import BadRequestError
 from airflow_provider.operators.overriding import OverrideAttempt
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
-from tests.operators.test_approving import result_of
 from tests.support.airflow_runs import run_task
-from tests.support.asked_task import AskedTask
+from tests.support.asked_task import AskedTask, result_of
 from tests.support.attempts import WorkerKilled
 from tests.support.log_lines import log_lines
 from tests.support.patching import patched

@@ -116,6 +116,23 @@ class AskedTask(Task):
         return session.query(HITLDetail).filter_by(ti_id=self._row(session).id).one_or_none()
 
 
+def result_of(ended: Any) -> dict[str, Any]:
+    """What a task has returned, which Airflow keeps as an XCom."""
+    assert ended.error is None
+    value: dict[str, Any] = xcom_of(ended, "return_value")
+    return value
+
+
+def xcom_of(ended: Any, key: str) -> Any:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    ti = ended.ti
+    with create_session() as session:
+        where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "key": key}
+        return session.query(XComModel).filter_by(**where).one().value
+
+
 @contextmanager
 def _not_in_dag_test() -> Any:
     with (

@@ -18,7 +18,7 @@ from airflow_provider.webhooks.counting import count
 from airflow_provider.webhooks.occurrences import Occurrence
 from tests.support.patching import patched
 from tests.support.until import until
-from tests.webhooks.conftest import RECORDED, SECOND, Declare, Route, events, recorded
+from tests.webhooks.conftest import RECORDED, SECOND, Declare, Route, callback, events, recorded
 
 EVENTS = "acme/events"
 """The repository of the recorded webhooks."""
@@ -278,12 +278,6 @@ def run(systems, declare: Declare, asset: str) -> str:
         found = client.builds.run(12, tag_name="1.4.2")
         until(lambda: client.observe(found.ref).state.is_terminal)
     return found.id
-
-
-def callback(run: str, state: str, **data: Any) -> dict[str, Any]:
-    numbers = {"buildSeq": 12, "buildRunSeq": int(run)}
-    reported = {**numbers, "runType": "BUILD", "runState": state, **data}
-    return {"event": "BUILD_RUN_STATE", "target": {"accountSeq": 1, "serviceSeqs": [2], **numbers}, "data": reported}
 
 
 def test_callbacks_of_a_build_become_one_event_with_its_image(systems, route: Route, asset: str, run: str) -> None:

@@ -31,8 +31,7 @@ from tests.support.attempts import Task
 from tests.support.patching import patched
 from tests.support.story import STARTERS, Story, let_nothing_end_by_itself
 from tests.support.until import until, until_in_loop
-from tests.webhooks.conftest import Declare, Route, events, recorded
-from tests.webhooks.test_events import callback
+from tests.webhooks.conftest import Declare, Route, callback, events, recorded
 
 SUCCEEDED = {"cocktail": "DONE", "quay": "complete", "code_stream": "COMPLETED"}
 OTHER = "999999"
