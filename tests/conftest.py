@@ -37,7 +37,7 @@ os.environ |= {
 }
 
 # What users name in theirs; imported after the lines above.
-pytest_plugins = ["airflow_provider.sandbox.testing"]
+pytest_plugins = ["airflow_provider.sandbox.testing", "tests.support.patching"]
 
 SPEED = 20.0
 FAST = 40.0

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 from airflow.sdk import BaseNotifier
+from pytest_mock import MockerFixture
 
 from airflow_provider.notifications import ApprovalNotifier
 
@@ -49,8 +50,8 @@ class PlainMail(Mail):
 
 
 @pytest.fixture(autouse=True)
-def nothing_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Chat, "sent", [])
+def nothing_sent(mocker: MockerFixture) -> None:
+    mocker.patch.object(Chat, "sent", [])
 
 
 def sent_by(through: type[Chat], subject: str, **arguments: Any) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import date, datetime
 from typing import Any
 from uuid import uuid4
@@ -205,10 +206,10 @@ def test_with_catchup_a_run_is_created_however_late():
     assert created_runs(ReleaseWindow(**windows), window, catchup=True) == [window.start]
 
 
-def test_windows_in_a_variable_are_read_beside_the_session_of_dag_processor_and_scheduler(monkeypatch):
+def test_windows_in_a_variable_are_read_beside_the_session_of_dag_processor_and_scheduler(mocker):
     from airflow.models.variable import Variable
 
-    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    mocker.patch.dict(os.environ, {"_AIRFLOW_PROCESS_CONTEXT": "server"})
     window, windows = hours_from_now(-1, 1)
     prepare_database()
     Variable.set("release_windows_here", windows, serialize_json=True)

@@ -21,7 +21,7 @@ READ_OF_AN_ERROR = 65_536
 Decoder = Callable[[bytes], Any]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HttpAnswer(msgspec.Struct, frozen=True):
     """An HTTP answer whose body was read.
 
     :param data: the decoded JSON; ``None`` for an empty body; the text if the body is not JSON.
@@ -35,7 +35,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         # The answer to a login contains the token.
-        return f"<Answer {self.status}>"
+        return f"<HttpAnswer {self.status}>"
 
     @property
     def is_success(self) -> bool:
@@ -69,21 +69,23 @@ class Expected(msgspec.Struct, frozen=True):
         """Whether the body equals the previous one of a list, which was clean and within all limits."""
         return isinstance(self.decode, Remembered) and self.decode.has(content)
 
-    def read(self, status: int, headers: CaseInsensitiveDict[str], content: bytes) -> Answer:
+    def read(self, status: int, headers: CaseInsensitiveDict[str], content: bytes) -> HttpAnswer:
         """
         :raises TooManyPartsError: decoding the body would block other threads for too long.
         """
         if is_blank(content):
-            return Answer(status, headers, None, is_json=False)
+            return HttpAnswer(status, headers, None, is_json=False)
         is_success = 200 <= status < 300
         try:
             if not self.has_read(content):
                 check_size(content)
             data = self.decode(content) if is_success else loads(content)
-            return Answer(status, headers, data, is_json=True)
+            return HttpAnswer(status, headers, data, is_json=True)
         except ValueError:
             is_wanted = is_success and not self.is_json
-            return Answer(status, headers, text_of(content if is_wanted else content[:READ_OF_AN_ERROR]), is_json=False)
+            return HttpAnswer(
+                status, headers, text_of(content if is_wanted else content[:READ_OF_AN_ERROR]), is_json=False
+            )
 
 
 class VendorError(msgspec.Struct, frozen=True):
@@ -104,11 +106,11 @@ class VendorError(msgspec.Struct, frozen=True):
     retry_after: float | None = None
 
 
-ErrorReader = Callable[[Answer], VendorError | None]
+ErrorReader = Callable[[HttpAnswer], VendorError | None]
 """Reads a vendor's error from an answer of any status; ``None`` means that the answer is a success."""
 
 
-def read_common_error(answer: Answer) -> VendorError | None:
+def read_common_error(answer: HttpAnswer) -> VendorError | None:
     """Read the error formats that several systems use; ``None`` for a successful answer."""
     if answer.is_success:
         return None

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import requests
 
 from airflow_provider.clients import lost_answers
-from airflow_provider.clients.answers import LONGEST_MESSAGE, LONGEST_WORD, Answer, VendorError
+from airflow_provider.clients.answers import LONGEST_MESSAGE, LONGEST_WORD, HttpAnswer, VendorError
 from airflow_provider.clients.redaction import Redactor
 from airflow_provider.clients.retries import parse_retry_after
 from airflow_provider.clients.session import READS
@@ -86,7 +86,7 @@ class Failures:
         return ServerUnavailableError(summary, call=self._call(prepared), effect=lost_answers.effect_of(error))
 
     def unreadable(
-        self, prepared: requests.PreparedRequest, summary: str, answer: Answer | None = None
+        self, prepared: requests.PreparedRequest, summary: str, answer: HttpAnswer | None = None
     ) -> UnexpectedResponseError:
         """For an answer that makes no sense: the request was sent, and may have taken effect.
 
@@ -94,7 +94,7 @@ class Failures:
         """
         return UnexpectedResponseError(summary, call=self._call(prepared, answer), effect=Effect.UNKNOWN)
 
-    def not_json(self, prepared: requests.PreparedRequest, answer: Answer) -> UnexpectedResponseError:
+    def not_json(self, prepared: requests.PreparedRequest, answer: HttpAnswer) -> UnexpectedResponseError:
         """For a success that is text or a page."""
         summary = (
             "the answer is an HTML page, not JSON: does the connection's host name the API?"
@@ -104,7 +104,7 @@ class Failures:
         return self.unreadable(prepared, summary, answer)
 
     def redirected(
-        self, prepared: requests.PreparedRequest, answer: Answer, target: str, *, keeps_method: bool
+        self, prepared: requests.PreparedRequest, answer: HttpAnswer, target: str, *, keeps_method: bool
     ) -> UnexpectedResponseError:
         """For a redirect that is not followed.
 
@@ -122,7 +122,9 @@ class Failures:
             effect=Effect.REFUSED if keeps_method else Effect.UNKNOWN,
         )
 
-    def refused(self, prepared: requests.PreparedRequest, answer: Answer, vendor: VendorError) -> ReleasePipelineError:
+    def refused(
+        self, prepared: requests.PreparedRequest, answer: HttpAnswer, vendor: VendorError
+    ) -> ReleasePipelineError:
         """For an error that the vendor answers with."""
         cause = vendor.cause or _cause_of(answer.status)
         asked = parse_retry_after(answer.headers.get("Retry-After"))
@@ -136,7 +138,7 @@ class Failures:
         )
 
     def _call(
-        self, prepared: requests.PreparedRequest, answer: Answer | None = None, vendor: VendorError | None = None
+        self, prepared: requests.PreparedRequest, answer: HttpAnswer | None = None, vendor: VendorError | None = None
     ) -> Call:
         vendor = vendor or VendorError()
         request_id = vendor.request_id
@@ -164,7 +166,7 @@ def _cause_of(status: int) -> type[ReleasePipelineError]:
     return BadRequestError if 400 <= status < 500 else UnexpectedResponseError
 
 
-def _effect_of(method: str, answer: Answer) -> Effect:
+def _effect_of(method: str, answer: HttpAnswer) -> Effect:
     status = answer.status
     if status == 404 and method in READS and isinstance(answer.data, str):
         # A page or text, not JSON: a gateway did not find the system, as while it is being reconfigured.

@@ -18,7 +18,7 @@ from airflow_provider.exceptions import UnexpectedResponseError
 if TYPE_CHECKING:
     from airflow_provider.clients.transport import Transport
 
-Excerpt = TypeVar("Excerpt")
+ExcerptT = TypeVar("ExcerptT")
 
 LARGEST_REMEMBERED = 4_000_000
 """Bytes of a list that are kept to compare it with the next one: enough for some thousand items."""
@@ -68,7 +68,7 @@ def endless() -> str:
     return f"the list did not end within {MOST_PAGES} pages, {LONGEST_LIST:g} s and {megabytes:g} MB"
 
 
-class Listing(Generic[Excerpt]):
+class Listing(Generic[ExcerptT]):
     """:param content: the body of the answer.
     :param excerpts: of each item, in the body's order, the fields that show whether it changed.
     :param id_of: the id in an excerpt.
@@ -76,7 +76,7 @@ class Listing(Generic[Excerpt]):
     """
 
     def __init__(
-        self, content: bytes, excerpts: Sequence[Excerpt], id_of: Callable[[Excerpt], str], field: str | None
+        self, content: bytes, excerpts: Sequence[ExcerptT], id_of: Callable[[ExcerptT], str], field: str | None
     ) -> None:
         self._content, self._excerpts, self._field = content, excerpts, field
         self._places = {id_of(excerpt): place for place, excerpt in enumerate(excerpts)}
@@ -90,7 +90,7 @@ class Listing(Generic[Excerpt]):
         """Whether it was made from an equal body."""
         return self._content == content
 
-    def excerpt(self, item_id: str) -> Excerpt | None:
+    def excerpt(self, item_id: str) -> ExcerptT | None:
         """The excerpt of an item; ``None`` if it is not in the list."""
         place = self._places.get(item_id)
         return None if place is None else self._excerpts[place]

@@ -20,7 +20,7 @@ import urllib3
 from requests.structures import CaseInsensitiveDict
 
 from airflow_provider.clients import retries
-from airflow_provider.clients.answers import Answer, Decoder, ErrorReader, Expected, read_common_error
+from airflow_provider.clients.answers import Decoder, ErrorReader, Expected, HttpAnswer, read_common_error
 from airflow_provider.clients.auth import Auth, NoAuth
 from airflow_provider.clients.decoding import TooManyPartsError, clean_bytes, loads
 from airflow_provider.clients.failures import REDIRECTS, Failures
@@ -164,7 +164,7 @@ class Transport:
         json_expected: bool = True,
         file_expected: bool = False,
         decode: Decoder = loads,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send a request and return its successful answer.
 
         :param path: escaped, below the base URL; or a whole URL.
@@ -211,7 +211,7 @@ class Transport:
         """Epoch seconds by the server's own clock, from the ``Date`` of its last answer; ``None`` before the first."""
         return None if self._clock_ahead is None else time.time() + self._clock_ahead
 
-    def _attempt(self, request: requests.Request, expected: Expected, guard: Callable[[], None] | None) -> Answer:
+    def _attempt(self, request: requests.Request, expected: Expected, guard: Callable[[], None] | None) -> HttpAnswer:
         may_renew, redirects_left = True, MOST_REDIRECTS
         deadline: float | None = None
         while True:
@@ -244,7 +244,7 @@ class Transport:
         except UnsendableError as error:
             raise self._failures.unusable(str(error)) from None
 
-    def _send(self, prepared: requests.PreparedRequest, expected: Expected, deadline: float) -> Answer:
+    def _send(self, prepared: requests.PreparedRequest, expected: Expected, deadline: float) -> HttpAnswer:
         limit = max(0.001, deadline - time.monotonic())
         self._traffic.sent += 1
         try:
@@ -274,12 +274,12 @@ class Transport:
     def _unreadable(
         self, prepared: requests.PreparedRequest, raw: urllib3.BaseHTTPResponse, why: str
     ) -> ReleasePipelineError:
-        answer = Answer(raw.status, CaseInsensitiveDict(raw.headers), None, is_json=False)
+        answer = HttpAnswer(raw.status, CaseInsensitiveDict(raw.headers), None, is_json=False)
         return self._failures.unreadable(prepared, f"the answer cannot be read: {why}", answer)
 
-    def _read(self, raw: urllib3.BaseHTTPResponse, body: Body, expected: Expected) -> Answer:
+    def _read(self, raw: urllib3.BaseHTTPResponse, body: Body, expected: Expected) -> HttpAnswer:
         if expected.is_kept(raw.status, raw.headers.get("Content-Type", "")):
-            return Answer(raw.status, CaseInsensitiveDict(raw.headers), body.take(), is_json=False)
+            return HttpAnswer(raw.status, CaseInsensitiveDict(raw.headers), body.take(), is_json=False)
         content = body.take()
         if not expected.has_read(content):
             content = clean_bytes(content)
@@ -308,7 +308,7 @@ class Transport:
             raise self._failures.unusable(f"an argument cannot be written as JSON ({type(error).__name__})") from None
 
     def _redirected(
-        self, request: requests.Request, prepared: requests.PreparedRequest, answer: Answer
+        self, request: requests.Request, prepared: requests.PreparedRequest, answer: HttpAnswer
     ) -> requests.Request:
         target = urljoin(prepared.url or "", answer.headers.get("Location", ""))
         keeps_method = answer.status in (307, 308) or request.method in READS
@@ -316,7 +316,7 @@ class Transport:
             raise self._failures.redirected(prepared, answer, target, keeps_method=keeps_method)
         return requests.Request(request.method, target, headers=request.headers, data=request.data, auth=request.auth)
 
-    def _judged(self, prepared: requests.PreparedRequest, answer: Answer, expected: Expected) -> Answer:
+    def _judged(self, prepared: requests.PreparedRequest, answer: HttpAnswer, expected: Expected) -> HttpAnswer:
         is_text = answer.is_success and isinstance(answer.data, str) and not answer.is_json
         if is_text and (expected.is_json or answer.is_html):
             raise self._failures.not_json(prepared, answer)

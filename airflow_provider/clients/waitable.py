@@ -18,7 +18,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import Execution, ExecutionRef
 
-Seen = TypeVar("Seen")
+Observed = TypeVar("Observed")
 
 Intent = Mapping[str, Any]
 """JSON that is saved before a start, by which the client recognizes its own execution later.
@@ -112,7 +112,7 @@ class Waitable(ABC):
         return or_own_error(partial(self.observe, ref))
 
 
-def or_own_error(observe: Callable[[], Seen]) -> Seen | ReleasePipelineError:
+def or_own_error(observe: Callable[[], Observed]) -> Observed | ReleasePipelineError:
     """An observation, or its error if that concerns this execution only; any other error is raised."""
     try:
         return observe()

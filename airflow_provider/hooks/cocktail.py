@@ -28,7 +28,7 @@ def _check_header_name(name: str) -> str:
 
 
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
-Paths = Annotated[dict[str, str | None], BeforeValidator(read_object)]
+PathTemplates = Annotated[dict[str, str | None], BeforeValidator(read_object)]
 Headers = Annotated[dict[str, str], BeforeValidator(read_object)]
 LinkTemplate = Annotated[str, AfterValidator(partial(check_template, ("id", "build_seq")))]
 
@@ -39,7 +39,7 @@ class CocktailExtras(Extras):
     auth_header: HeaderName = "Authorization"
     auth_scheme: str = "Bearer"
     api_prefix: UrlPath = "/v1"
-    paths: Paths = Field(default_factory=dict)
+    paths: PathTemplates = Field(default_factory=dict)
     headers: Headers = Field(default_factory=dict, repr=False)
     ui_url: LinkTemplate | None = None
 

@@ -111,14 +111,14 @@ Callback = Annotated[bool | str, _callback_problem]
 Windows = Annotated[Sequence[Mapping[str, Any]] | str, windows_problem]
 
 Number = Annotated[int | str, number_problem]
-Repository = Annotated[str, repository_problem]
-Tag = Annotated[str, tag_problem]
+RepositoryName = Annotated[str, repository_problem]
+TagName = Annotated[str, tag_problem]
 BuildTags = Annotated[list[str], build_tags_problem]
 Digest = Annotated[str, digest_problem]
 QuayId = Annotated[str, quay_id_problem]
 TagOrNumber = Annotated[int | str, _tag_or_number_problem]
 """For a tag, which is sent as text: a template with native objects turns 20 into a number."""
-Url = Annotated[str, url_problem]
+ArchiveUrl = Annotated[str, url_problem]
 CallbackUrl = Annotated[str, callback_problem]
 
 

@@ -187,11 +187,11 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator["CodeStreamClient"]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         # Not at the top: parsing a DAG file does not need it.
-        from airflow_provider.operators.gerrit_trigger import KEY, GerritTrigger
+        from airflow_provider.operators.gerrit_trigger import KEY, GerritTriggerAttempt
 
         with self.begin(context) as client:
             memory = self.memory(context, client, KEY, f"triggered Gerrit change {self.change_id!r}")
-            triggered = GerritTrigger(client, memory, self.change_id, self.project, self.trigger).run()
+            triggered = GerritTriggerAttempt(client, memory, self.change_id, self.project, self.trigger).run()
             self.log_lines([self.lines.triggered(triggered["pipelinesTriggered"])])
         return triggered
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider.operators.base import ReleaseOperator
 
 
-def endpoint_of(operator: ReleaseOperator[Any], **which: str) -> endpoints.Endpoint:
+def endpoint_of(operator: ReleaseOperator[Any], **which: str) -> endpoints.WebhookEndpoint:
     """
     :param which: ``asset`` and ``uri``, or ``name``, as of :func:`~airflow_provider.webhooks.endpoints.endpoint_for`.
     :raises ConnectionConfigError: no webhook is declared for it and the operator's connection, or several are.

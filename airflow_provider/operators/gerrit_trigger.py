@@ -28,7 +28,7 @@ POLL_PAUSE = 1.0
 """Seconds between two searches for the events of a trigger without an answer."""
 
 
-class GerritTrigger:
+class GerritTriggerAttempt:
     """:param memory: the notes of the task.
     :param change_id: of the Gerrit change.
     :param project: of the change.

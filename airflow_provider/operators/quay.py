@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider.identifiers import got, secrets_of_url, without_signature
 from airflow_provider.operators.arguments import (
+    ArchiveUrl,
     AssetArgument,
     BuildTags,
     Digest,
     QuayId,
-    Repository,
-    Tag,
-    Url,
+    RepositoryName,
+    TagName,
     arguments_of,
     problem_of,
 )
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         uuid: Required[str]
 
 
-Event = Literal[
+NotificationEvent = Literal[
     "repo_push",
     "build_queued",
     "build_start",
@@ -82,8 +82,8 @@ class QuayRunBuildOperator(StartOperator["QuayClient"]):
     def __init__(
         self,
         *,
-        repository: Repository,
-        archive_url: Url,
+        repository: RepositoryName,
+        archive_url: ArchiveUrl,
         tags: BuildTags,
         subdirectory: str | None = None,
         dockerfile_path: str | None = None,
@@ -164,10 +164,10 @@ class QuayPromoteTagOperator(ReleaseOperator["QuayClient"]):
     def __init__(
         self,
         *,
-        repository: Repository,
-        tag: Tag,
+        repository: RepositoryName,
+        tag: TagName,
         digest: Digest | None = None,
-        source_tag: Tag | None = None,
+        source_tag: TagName | None = None,
         quay_conn_id: str = "quay_default",
         **kwargs: Unpack[ReleaseArguments],
     ) -> None:
@@ -205,7 +205,7 @@ class _NotificationOperator(ReleaseOperator["QuayClient"]):
     template_fields: tuple[str, ...] = ("repository", "quay_conn_id")
 
     def __init__(
-        self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Unpack[ReleaseArguments]
+        self, *, repository: RepositoryName, quay_conn_id: str = "quay_default", **kwargs: Unpack[ReleaseArguments]
     ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
@@ -262,7 +262,7 @@ class QuayCreateNotificationOperator(_NotificationOperator):
     def __init__(
         self,
         *,
-        event: Event,
+        event: NotificationEvent,
         method: Method = "webhook",
         config: Mapping[str, Any] | None = None,
         asset: AssetArgument | None = None,

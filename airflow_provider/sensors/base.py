@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider.core.waiting import Outcome, Wait
     from airflow_provider.execution import Execution, ExecutionRef
     from airflow_provider.operators.shared_arguments import PokingArguments, SensorArguments
-    from airflow_provider.sensors.polls import Polls
+    from airflow_provider.sensors.polls import SensorPolls
 
 
 class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
@@ -73,7 +73,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         self.finish_in_triggerer = finish_in_triggerer
         self._client: ClientT | None = None
         self._wait: Wait | None = None
-        self._polls: Polls | None = None
+        self._polls: SensorPolls | None = None
         self._trouble: str | None = None
         self._was_rescheduled = False
         self._is_published = False
@@ -84,13 +84,13 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         # Not at the top: parsing a DAG file does not need it.
-        from airflow_provider.sensors.polls import Polls
+        from airflow_provider.sensors.polls import SensorPolls
 
         with self._never_failing(), self.logging_failure():
             self.check_arguments()
         with self._never_failing(), self.get_client(context) as self._client:
             self._client.transport.give_up_at = time.time() + self.timeout
-            self._polls = Polls(context, is_rescheduled=self.reschedule and not self.deferrable)
+            self._polls = SensorPolls(context, is_rescheduled=self.reschedule and not self.deferrable)
             if not self._polls.is_known:
                 self.log_beginning(self._client)
             # A deferral could not return in time.
@@ -133,11 +133,11 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
             raise RuntimeError("a sensor polls only while it is executed")
         return self._client
 
-    def _polls_of(self, context: Context) -> Polls:
+    def _polls_of(self, context: Context) -> SensorPolls:
         # Not at the top: parsing a DAG file does not need it.
-        from airflow_provider.sensors.polls import Polls
+        from airflow_provider.sensors.polls import SensorPolls
 
-        self._polls = self._polls or Polls(context, is_rescheduled=False)
+        self._polls = self._polls or SensorPolls(context, is_rescheduled=False)
         return self._polls
 
     def _wait_of(self, context: Context) -> Wait:
@@ -156,7 +156,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
             )
         return self._wait
 
-    def _is_believed(self, seen: Execution | ReleasePipelineError, wait: Wait, polls: Polls, now: float) -> bool:
+    def _is_believed(self, seen: Execution | ReleasePipelineError, wait: Wait, polls: SensorPolls, now: float) -> bool:
         """Whether an end that the vendor may revoke has lasted long enough.
 
         In reschedule mode every poll has a new client, which has not observed the execution running.

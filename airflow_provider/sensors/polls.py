@@ -17,7 +17,7 @@ BEGAN_KEY = "began"
 """Key of the moment at which the wait began; retries see it, too."""
 
 
-class Polls:
+class SensorPolls:
     """State that the polls of this attempt share.
 
     Attribute ``ended``: epoch seconds since when the execution has seemed to be over; ``None`` if it does not.

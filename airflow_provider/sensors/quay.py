@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.identifiers import Severity
-from airflow_provider.operators.arguments import Digest, QuayId, Repository, Tag
+from airflow_provider.operators.arguments import Digest, QuayId, RepositoryName, TagName
 from airflow_provider.operators.checking import rule_of
 from airflow_provider.sensors.base import KnownSensor
 
@@ -31,7 +31,7 @@ class _RepositorySensor(KnownSensor["QuayClient"]):
     system = "quay"
 
     def __init__(
-        self, *, repository: Repository, quay_conn_id: str = "quay_default", **kwargs: Unpack[KnownSensorArguments]
+        self, *, repository: RepositoryName, quay_conn_id: str = "quay_default", **kwargs: Unpack[KnownSensorArguments]
     ) -> None:
         super().__init__(**kwargs)
         self.repository = repository
@@ -80,7 +80,7 @@ class QuayTagSensor(_RepositorySensor):
     logged_arguments = ("digest",)
     template_fields = ("repository", "tag", "digest", "ref", "quay_conn_id")
 
-    def __init__(self, *, tag: Tag, digest: Digest | None = None, **kwargs: Unpack[_RepositoryArguments]) -> None:
+    def __init__(self, *, tag: TagName, digest: Digest | None = None, **kwargs: Unpack[_RepositoryArguments]) -> None:
         super().__init__(**kwargs)
         self.tag = tag
         self.digest = digest
@@ -110,7 +110,7 @@ class QuaySecurityScanSensor(_RepositorySensor):
         self,
         *,
         digest: Digest | None = None,
-        tag: Tag | None = None,
+        tag: TagName | None = None,
         max_severity: Severity = "High",
         **kwargs: Unpack[_RepositoryArguments],
     ) -> None:

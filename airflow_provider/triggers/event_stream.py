@@ -41,7 +41,7 @@ CANCELED_WITHIN = 2.0
 It drops the events of those and reports them as stored all the same, in the message that orders the cancel."""
 
 
-class Reader(Protocol):
+class ChangesReader(Protocol):
     """Reads in a thread what happened to one thing, such as
     :class:`~airflow_provider.clients.quay.tag_changes.TagChanges`."""
 
@@ -99,7 +99,7 @@ class Stream:
     :param about: what is watched, for the log.
     """
 
-    def __init__(self, system: str, conn_id: str, about: str, reader: Reader) -> None:
+    def __init__(self, system: str, conn_id: str, about: str, reader: ChangesReader) -> None:
         self._system, self._conn_id, self._about, self._reader = system, conn_id, about, reader
         self._seats: list[Seat] = []
         self._woken = asyncio.Event()

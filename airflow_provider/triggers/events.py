@@ -18,7 +18,7 @@ from airflow_provider.identifiers import got, seconds_of
 
 if TYPE_CHECKING:
     from airflow_provider.core.changes import Change
-    from airflow_provider.triggers.event_stream import Producer, Reader, Round, Stream
+    from airflow_provider.triggers.event_stream import ChangesReader, Producer, Round, Stream
 
 POLL_INTERVAL = 60.0
 """Seconds between two polls: a watcher polls forever, and a release may start a minute after its image was pushed."""
@@ -68,7 +68,7 @@ class ReleaseEventTrigger(BaseEventTrigger):
         """The same, as text for people."""
 
     @abstractmethod
-    def reader(self) -> Reader: ...
+    def reader(self) -> ChangesReader: ...
 
     @abstractmethod
     def is_wanted(self, change: Change) -> bool: ...
@@ -83,13 +83,13 @@ class ReleaseEventTrigger(BaseEventTrigger):
         return Producer(cls(**kwargs)._stream())
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Round]) -> AsyncIterator[TriggerEvent]:
-        from airflow_provider.triggers.watcher import CursorStore, Turns, Watcher
+        from airflow_provider.triggers.watcher import CursorStore, EventTurns, Watcher
 
         stream = self._stream()
         store = CursorStore(self.asset_state_store, [self.system, self.thing, self.wanted], self.about)
         with stream.seat(self.poll_interval) as seat:
             watcher = Watcher(stream, seat, store, self.is_wanted, self.about)
-            turns = Turns(store.assets, RUN_MADE_WITHIN)
+            turns = EventTurns(store.assets, RUN_MADE_WITHIN)
             async for seen in shared_stream:
                 changes = await watcher.take(seen)
                 for number, event in enumerate(changes, 1):

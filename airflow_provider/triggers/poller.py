@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(logger_name=__name__)
 
-Answer = TypeVar("Answer")
+AnswerT = TypeVar("AnswerT")
 
 MIN_INTERVAL = 1.0
 """Seconds between two polls of the same execution, however short an interval was asked for."""
@@ -438,7 +438,7 @@ def shortened(news: list[LogLine]) -> list[LogLine]:
     return [*news[:first], LogLine(f"  ... {len(news) - first - 1} lines left out"), news[-1]]
 
 
-def _ask_client(question: Callable[[ExecutionRef], Answer], ref: ExecutionRef) -> Answer | None:
+def _ask_client(question: Callable[[ExecutionRef], AnswerT], ref: ExecutionRef) -> AnswerT | None:
     """What a client knows about a reference, without I/O; ``None`` if it cannot read it, which the poll will report."""
     try:
         return question(ref)

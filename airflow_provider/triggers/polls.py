@@ -179,7 +179,7 @@ class Polls:
 
 
 Request = Callable[["ReleaseClient"], list["Found"]]
-Answer = list["Found"] | ReleasePipelineError
+PollAnswer = list["Found"] | ReleasePipelineError
 
 
 class Batch:
@@ -193,7 +193,7 @@ class Batch:
         self.started, self.polls = started, polls
         self._requests = [poll.request(waits) for poll, waits in polls]
         self._left = deque(range(len(polls)))
-        self._answers: deque[tuple[int, Answer]] = deque()
+        self._answers: deque[tuple[int, PollAnswer]] = deque()
 
     def make(self, client: ReleaseClient) -> None:
         """Make the remaining polls, but send nothing more after an error that concerns all. Runs in the thread."""
@@ -216,7 +216,7 @@ class Batch:
             withdrawn.append(self.polls[index][0])
         return withdrawn
 
-    def answers(self) -> list[tuple[Poll, list[Wait], Answer]]:
+    def answers(self) -> list[tuple[Poll, list[Wait], PollAnswer]]:
         """The answers that have arrived since the last call."""
         found = []
         while (each := _next(self._answers)) is not None:
@@ -233,7 +233,7 @@ def _next(queue: deque[Any]) -> Any:
         return None
 
 
-def _answer(client: ReleaseClient, request: Request, count: int) -> Answer:
+def _answer(client: ReleaseClient, request: Request, count: int) -> PollAnswer:
     """:param count: how many waits must be answered."""
     try:
         answer = request(client)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_provider.core.budget import Budget, Lateness, Turns
 from airflow_provider.core.trouble import Trouble
 from airflow_provider.exceptions import ReleasePipelineError
-from airflow_provider.triggers.polls import EARLY, Answer, Batch, Poll, Polls, SinglePoll, concerns_all
+from airflow_provider.triggers.polls import EARLY, Batch, Poll, PollAnswer, Polls, SinglePoll, concerns_all
 
 if TYPE_CHECKING:
     from airflow_provider.clients.waitable import PendingObservation
@@ -151,7 +151,7 @@ class Schedule:
     def judge(
         self,
         batch: Batch,
-        answered: list[tuple[Poll, list[Wait], Answer]],
+        answered: list[tuple[Poll, list[Wait], PollAnswer]],
         now: float,
         today: float,
         waits: Iterable[Wait],

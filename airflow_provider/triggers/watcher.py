@@ -90,7 +90,7 @@ class CursorStore:
         return f"release_pipelines/{hashlib.blake2b(named, digest_size=12).hexdigest()}"
 
 
-class Turns:
+class EventTurns:
     """When events of assets are sent, by whichever watchers in this triggerer.
 
     :param assets: those of one watcher.

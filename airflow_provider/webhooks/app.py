@@ -15,12 +15,19 @@ from typing import Any
 
 from airflow_provider.webhooks import handling
 from airflow_provider.webhooks.bodies import Receive, RefusedError, SenderGoneError, read_body
-from airflow_provider.webhooks.endpoints import PREFIX, Declaration, Endpoint, Endpoints, declared, matching
+from airflow_provider.webhooks.endpoints import (
+    PREFIX,
+    WebhookDeclarations,
+    WebhookEndpoint,
+    WebhookEndpoints,
+    declared,
+    matching,
+)
 
 log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 NOT_FOUND, TOO_LATE, TRY_AGAIN = 404, 408, handling.TRY_AGAIN
 MASK = "***"
@@ -42,7 +49,7 @@ class WebhookApp:
     """An ASGI application."""
 
     def __init__(self) -> None:
-        self._endpoints: Endpoints | None = None
+        self._endpoints: WebhookEndpoints | None = None
         self._problems: dict[str, str] = {}
         """Of endpoints that are declared wrongly."""
         self._read_at = float("-inf")
@@ -50,7 +57,7 @@ class WebhookApp:
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._handling: dict[str, int] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: AsgiSend) -> None:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
             return
@@ -85,7 +92,7 @@ class WebhookApp:
         finally:
             self._handling[endpoint.name] -= 1
 
-    async def _handle(self, scope: Scope, endpoint: Endpoint, receive: Receive) -> int:
+    async def _handle(self, scope: Scope, endpoint: WebhookEndpoint, receive: Receive) -> int:
         until = time.monotonic() + ANSWERED_WITHIN
         try:
             async with asyncio.timeout(ANSWERED_WITHIN):
@@ -106,7 +113,7 @@ class WebhookApp:
             log.warning("Webhook %s took over %g s: the system must send it again", endpoint.name, ANSWERED_WITHIN)
             return TRY_AGAIN
 
-    async def _declared(self) -> Endpoints | None:
+    async def _declared(self) -> WebhookEndpoints | None:
         """The declared endpoints; ``None`` while they could not be read."""
         if self._reading is None and (self._endpoints is None or time.monotonic() - self._read_at > READ_EVERY):
             self._reading = asyncio.create_task(self._read())
@@ -123,7 +130,7 @@ class WebhookApp:
             log.error("Could not read which webhooks are declared: %s", _place_of(error))
         self._read_at, self._reading = time.monotonic(), None
 
-    def _take(self, found: Declaration) -> None:
+    def _take(self, found: WebhookDeclarations) -> None:
         """One that is declared wrongly now stays as it was."""
         before = self._endpoints or {}
         self._endpoints = {**found.endpoints, **{name: before[name] for name in found.problems if name in before}}
@@ -158,7 +165,7 @@ def _place_of(error: Exception) -> str:
     return str(error) if isinstance(error, ReleasePipelineError) else place_of_error(error)
 
 
-async def _respond(send: Send, status: int) -> None:
+async def _respond(send: AsgiSend, status: int) -> None:
     body = b"{}"
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -9,18 +9,18 @@ from airflow_provider.clients.cocktail.references import run_reference
 from airflow_provider.clients.cocktail.run_execution import state_of, type_of
 from airflow_provider.execution import ExecutionState
 from airflow_provider.webhooks.bodies import RefusedError, decode
-from airflow_provider.webhooks.endpoints import Endpoint
+from airflow_provider.webhooks.endpoints import WebhookEndpoint
 from airflow_provider.webhooks.occurrences import Report, of_execution
 
 RUN_STATE = "BUILD_RUN_STATE"
 _UNFINISHED = frozenset({ExecutionState.QUEUED, ExecutionState.RUNNING})
 
-Number = int | str
+Seq = int | str
 
 
 class Target(msgspec.Struct, rename="camel"):
-    build_seq: Number = 0
-    build_run_seq: Number = 0
+    build_seq: Seq = 0
+    build_run_seq: Seq = 0
 
 
 class Run(msgspec.Struct, rename="camel"):
@@ -49,7 +49,7 @@ def is_test(message: Message) -> bool:
     return False
 
 
-def occurrences(message: Message, endpoint: Endpoint, client: CocktailClient) -> Report:
+def occurrences(message: Message, endpoint: WebhookEndpoint, client: CocktailClient) -> Report:
     """The build run in its current state. Runs that only cancel or remove another one do not count."""
     claimed = {"runState": message.data.run_state, "runType": message.data.run_type}
     if message.event != RUN_STATE or type_of(claimed) not in ("BUILD", ""):
@@ -62,7 +62,7 @@ def occurrences(message: Message, endpoint: Endpoint, client: CocktailClient) ->
     return of_execution(client, endpoint, ref, state)
 
 
-def _number(value: Number) -> str:
+def _number(value: Seq) -> str:
     text = str(value).strip()
     # Without leading zeros: one run has one id.
     return str(int(text)) if text.isascii() and text.isdecimal() and len(text) < 20 and int(text) > 0 else ""

@@ -11,7 +11,7 @@ from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.code_stream.references import execution_reference
 from airflow_provider.execution import ExecutionState
 from airflow_provider.webhooks.bodies import RefusedError, decode
-from airflow_provider.webhooks.endpoints import Endpoint
+from airflow_provider.webhooks.endpoints import WebhookEndpoint
 from airflow_provider.webhooks.occurrences import Report, of_execution
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -47,7 +47,7 @@ def is_test(message: Message) -> bool:
     return False
 
 
-def occurrences(message: Message, endpoint: Endpoint, client: CodeStreamClient) -> Report:
+def occurrences(message: Message, endpoint: WebhookEndpoint, client: CodeStreamClient) -> Report:
     """The execution in its current state."""
     claimed = _EVENTS.get(message.event.upper())
     report = of_execution(client, endpoint, execution_reference(_id_of(message)), claimed)

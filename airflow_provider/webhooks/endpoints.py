@@ -47,7 +47,7 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     states: list[str] = msgspec.field(default_factory=lambda: [ExecutionState.SUCCEEDED])
 
 
-class Endpoint(msgspec.Struct, frozen=True):
+class WebhookEndpoint(msgspec.Struct, frozen=True):
     """A declared webhook.
 
     :param source: the system that calls it.
@@ -65,13 +65,13 @@ class Endpoint(msgspec.Struct, frozen=True):
     states: frozenset[ExecutionState]
 
     def __repr__(self) -> str:
-        return f"<Endpoint {self.name}>"
+        return f"<WebhookEndpoint {self.name}>"
 
 
-Endpoints = Mapping[str, Endpoint]
+WebhookEndpoints = Mapping[str, WebhookEndpoint]
 
 
-class Declaration(NamedTuple):
+class WebhookDeclarations(NamedTuple):
     """What the option declares.
 
     :param endpoints: by name.
@@ -79,30 +79,30 @@ class Declaration(NamedTuple):
         and shows no value.
     """
 
-    endpoints: Endpoints
+    endpoints: WebhookEndpoints
     problems: Mapping[str, ConnectionConfigError]
 
 
-def declared() -> Declaration:
+def declared() -> WebhookDeclarations:
     """:raises ConnectionConfigError: the option is no JSON object; shows nothing of it."""
     text = WEBHOOKS.read()
     if not text.strip():
-        return Declaration({}, {})
+        return WebhookDeclarations({}, {})
     try:
         found = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         raise _wrong("must be a JSON object of endpoints by name") from None
-    endpoints: dict[str, Endpoint] = {}
+    endpoints: dict[str, WebhookEndpoint] = {}
     problems: dict[str, ConnectionConfigError] = {}
     for name, each in found.items():
         try:
             endpoints[name] = _endpoint(name, each)
         except ConnectionConfigError as problem:
             problems[name] = problem
-    return Declaration(endpoints, problems)
+    return WebhookDeclarations(endpoints, problems)
 
 
-def _endpoint(name: str, raw: msgspec.Raw) -> Endpoint:
+def _endpoint(name: str, raw: msgspec.Raw) -> WebhookEndpoint:
     if not _NAME.fullmatch(name):
         raise _wrong("names of endpoints must be 1 to 64 lower-case letters, digits, '_' and '-'")
     try:
@@ -124,10 +124,10 @@ def _endpoint(name: str, raw: msgspec.Raw) -> Endpoint:
         raise _wrong(f"endpoint {name!r}: each of states must be one of {', '.join(STATES)}")
     conn_id = entry.conn_id or f"{entry.source}_default"
     states = frozenset(map(ExecutionState, entry.states))
-    return Endpoint(name, cast("Source", entry.source), entry.asset, tuple(entry.secrets), conn_id, states)
+    return WebhookEndpoint(name, cast("Source", entry.source), entry.asset, tuple(entry.secrets), conn_id, states)
 
 
-def matching(endpoints: Endpoints, name: str, secret: str) -> Endpoint | None:
+def matching(endpoints: WebhookEndpoints, name: str, secret: str) -> WebhookEndpoint | None:
     """The endpoint with this name and secret.
 
     Takes the same time whether the endpoint is unknown, the secret is wrong or either of two secrets is right.
@@ -150,7 +150,7 @@ def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def url_of(endpoint: Endpoint) -> str:
+def url_of(endpoint: WebhookEndpoint) -> str:
     """The URL to which the system sends its webhooks. Secret: whoever knows it can call it.
 
     :raises ConnectionConfigError: neither ``webhooks_url`` nor ``[api] base_url`` is the URL of Airflow.
@@ -158,7 +158,7 @@ def url_of(endpoint: Endpoint) -> str:
     return f"{base_url()}{PREFIX}/{endpoint.name}/{endpoint.secrets[0]}"
 
 
-def secrets_of(endpoint: Endpoint) -> Iterator[str]:
+def secrets_of(endpoint: WebhookEndpoint) -> Iterator[str]:
     """All texts of an endpoint that must not be shown, in each form in which they may appear."""
     yield from endpoint.secrets
     with suppress(ConnectionConfigError):
@@ -186,7 +186,7 @@ def _api_url() -> str:
     return str(conf.get("api", "base_url", fallback="") or "").strip()
 
 
-def endpoint_for(source: Source, *, conn_id: str, asset: str = "", name: str = "", uri: str = "") -> Endpoint:
+def endpoint_for(source: Source, *, conn_id: str, asset: str = "", name: str = "", uri: str = "") -> WebhookEndpoint:
     """The endpoint that an operator means.
 
     :param conn_id: the operator's connection: messages are verified over the same one.

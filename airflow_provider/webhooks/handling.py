@@ -15,7 +15,7 @@ from airflow_provider.core.lines import name_of
 from airflow_provider.exceptions import AuthenticationError, ReleasePipelineError
 from airflow_provider.execution import Execution
 from airflow_provider.webhooks.bodies import RefusedError
-from airflow_provider.webhooks.endpoints import Endpoint
+from airflow_provider.webhooks.endpoints import WebhookEndpoint
 from airflow_provider.webhooks.occurrences import Report
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _looking = BoundedSemaphore(16)
 """Threads that do so, at most."""
 
 
-def handle(endpoint: Endpoint, body: bytes) -> int:
+def handle(endpoint: WebhookEndpoint, body: bytes) -> int:
     """Count what a webhook reports; returns the status to answer with.
 
     ``DONE`` means that it is in the database, or that it can never become an event. If anything else goes wrong, the
@@ -43,7 +43,7 @@ def handle(endpoint: Endpoint, body: bytes) -> int:
         return refused.status
 
 
-def _handle(endpoint: Endpoint, body: bytes) -> int:
+def _handle(endpoint: WebhookEndpoint, body: bytes) -> int:
     source = source_of(endpoint)
     message = source.read(body)
     if source.is_test(message):
@@ -76,7 +76,7 @@ def _handle(endpoint: Endpoint, body: bytes) -> int:
     return DONE
 
 
-def _look_again(source: ModuleType, message: Any, endpoint: Endpoint) -> None:
+def _look_again(source: ModuleType, message: Any, endpoint: WebhookEndpoint) -> None:
     """End the waits for an execution once the system shows the end that it has reported."""
     try:
         for pause in LOOK_AGAIN:
@@ -92,7 +92,7 @@ def _look_again(source: ModuleType, message: Any, endpoint: Endpoint) -> None:
         _looking.release()
 
 
-def _end_waits(finished: Execution, endpoint: Endpoint) -> None:
+def _end_waits(finished: Execution, endpoint: WebhookEndpoint) -> None:
     """End the waits for an execution. A failure costs only time, because they also poll."""
     from airflow_provider.webhooks.clients import kept_client
     from airflow_provider.webhooks.waking import end_waits
@@ -106,7 +106,7 @@ def _end_waits(finished: Execution, endpoint: Endpoint) -> None:
         log.info("Webhook %s: ended the wait of %d task(s) for %s", endpoint.name, ended, name_of(finished.ref))
 
 
-def _ask(source: ModuleType, message: Any, endpoint: Endpoint) -> Report:
+def _ask(source: ModuleType, message: Any, endpoint: WebhookEndpoint) -> Report:
     from airflow_provider.webhooks.clients import kept_client
 
     kept = kept_client(endpoint.source, endpoint.conn_id)
@@ -118,6 +118,6 @@ def _ask(source: ModuleType, message: Any, endpoint: Endpoint) -> Report:
         raise
 
 
-def source_of(endpoint: Endpoint) -> ModuleType:
+def source_of(endpoint: WebhookEndpoint) -> ModuleType:
     """The module that reads the messages of this system."""
     return import_module(f"airflow_provider.webhooks.{endpoint.source}")

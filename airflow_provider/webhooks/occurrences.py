@@ -12,7 +12,7 @@ import msgspec
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.exceptions import NotFoundError, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
-from airflow_provider.webhooks.endpoints import Endpoint
+from airflow_provider.webhooks.endpoints import WebhookEndpoint
 
 COUNTED_FOR = 7 * 86400.0
 """Seconds for which counted ids are kept: the systems repeat a message within minutes."""
@@ -56,7 +56,7 @@ class Report(NamedTuple):
 
 
 def of_execution(
-    client: ReleaseClient, endpoint: Endpoint, ref: ExecutionRef, claimed: ExecutionState | None = None
+    client: ReleaseClient, endpoint: WebhookEndpoint, ref: ExecutionRef, claimed: ExecutionState | None = None
 ) -> Report:
     """The execution that a message is about. Its state is read from the system, the message is only a hint.
 
@@ -91,7 +91,7 @@ def _poll(client: ReleaseClient, ref: ExecutionRef, claimed: ExecutionState | No
 
 
 def _if_wanted(
-    client: ReleaseClient, endpoint: Endpoint, state: ExecutionState, extra: Mapping[str, Any], ref: ExecutionRef
+    client: ReleaseClient, endpoint: WebhookEndpoint, state: ExecutionState, extra: Mapping[str, Any], ref: ExecutionRef
 ) -> Alternatives:
     if state not in endpoint.states:
         return []

@@ -18,7 +18,7 @@ from airflow_provider.clients.quay.references import build_reference
 from airflow_provider.exceptions import NotFoundError
 from airflow_provider.identifiers import is_name, quay_id_problem, repository_problem, tag_problem
 from airflow_provider.webhooks.bodies import RefusedError, decode
-from airflow_provider.webhooks.endpoints import Endpoint
+from airflow_provider.webhooks.endpoints import WebhookEndpoint
 from airflow_provider.webhooks.occurrences import Alternatives, Occurrence, Report, of_execution, of_message
 
 MOST_TAGS = 50
@@ -36,7 +36,7 @@ _TEST_QUOTAS = ((858993459, 1073741824), (1127428915, 1073741824))
 """Bytes used and allowed in a test of a warning and of an error: 80 and 105 percent of 1 GiB."""
 
 
-class Finding(msgspec.Struct):
+class Vulnerability(msgspec.Struct):
     """Any of it may be missing: a refused message is sent again, and after the third Quay sends no other either."""
 
     id: str | None = None
@@ -53,7 +53,7 @@ class Message(msgspec.Struct):
     updated_tags: list[str] | None = None
     pruned_image_count: int | None = None
     build_id: str | None = None
-    vulnerability: Finding | None = None
+    vulnerability: Vulnerability | None = None
     tags: list[str] | None = None
     expiring_in: str | None = None
     notification_uuid: str | None = None
@@ -94,7 +94,7 @@ def is_test(message: Message) -> bool:
     return is_fake or message.build_id == _TEST_BUILD or message.message == _TEST_MIRROR
 
 
-def occurrences(message: Message, endpoint: Endpoint, client: QuayClient) -> Report:
+def occurrences(message: Message, endpoint: WebhookEndpoint, client: QuayClient) -> Report:
     """What there is to count, verified with Quay."""
     if message.updated_tags is not None:
         return Report([_pushes(client, message.repository, tag) for tag in dict.fromkeys(message.updated_tags)])

@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from requests.structures import CaseInsensitiveDict
 
-from airflow_provider.clients.answers import Answer
+from airflow_provider.clients.answers import HttpAnswer
 from airflow_provider.clients.login import Token
 from airflow_provider.clients.redaction import (
     KEPT_SEEN,
@@ -294,7 +294,7 @@ def test_an_answer_keeps_what_only_a_text_may_not_show() -> None:
     assert redact("webhook-secret") == "***"
 
 
-LOGIN_ANSWER = Answer(200, CaseInsensitiveDict({"X-Subject-Token": "abcdef"}), {"token": "abcdef"}, is_json=True)
+LOGIN_ANSWER = HttpAnswer(200, CaseInsensitiveDict({"X-Subject-Token": "abcdef"}), {"token": "abcdef"}, is_json=True)
 
 
 @pytest.mark.parametrize("held", [Token("abcdef", 1.0), Redactor(), LOGIN_ANSWER])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 from rich.console import Console
 
 from demo import run_state
@@ -136,10 +137,8 @@ class Rejecting(Answers):
 
 
 @pytest.mark.parametrize("answered_before", [False, True])
-def test_only_what_is_chosen_after_a_question_answers_it(
-    answered_before: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_state, "SETTLED", 0.2)
+def test_only_what_is_chosen_after_a_question_answers_it(answered_before: bool, mocker: MockerFixture) -> None:
+    mocker.patch.object(run_state, "SETTLED", 0.2)
     api, console = Asking(answered_before), recording()
     follow(RunState(api, NoSandbox(), "release_train", "run"), console, 60, Rejecting())
     assert api.answers == [("Reject", "by the test")]
@@ -148,16 +147,16 @@ def test_only_what_is_chosen_after_a_question_answers_it(
     assert ("Reject, by the test" in shown) is not answered_before
 
 
-def test_the_time_that_people_take_is_not_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_state, "SETTLED", 0.0)
+def test_the_time_that_people_take_is_not_the_runs(mocker: MockerFixture) -> None:
+    mocker.patch.object(run_state, "SETTLED", 0.0)
     answers = Answers()
     polls = itertools.count()
-    monkeypatch.setattr(answers, "next", lambda seconds: time.sleep(0.1) or (None if next(polls) < 7 else "Approve"))
+    mocker.patch.object(answers, "next", lambda seconds: time.sleep(0.1) or (None if next(polls) < 7 else "Approve"))
     run = RunState(Asking(), NoSandbox(), "release_train", "run")
     follow(run, recording(), 0.5, answers)
     assert run.state == "success"
     answers.waits_for_people = False
-    monkeypatch.setattr(answers, "next", lambda seconds: time.sleep(0.1))
+    mocker.patch.object(answers, "next", lambda seconds: time.sleep(0.1))
     with pytest.raises(TimeoutError):
         follow(RunState(Asking(), NoSandbox(), "release_train", "run"), recording(), 0.5, answers)
 

@@ -14,6 +14,7 @@ from demo.airflow_api import AirflowApi
 from tests.chaos.people import TaskInstance
 from tests.e2e.stage import Stage
 from tests.e2e.stage import until as until_soon
+from tests.support.code_stream_tasks import TWO_GATES
 
 APPROVED = "Deploy shop with approval"
 
@@ -108,6 +109,27 @@ def answers(stage: Stage) -> list[dict[str, Any]]:
 
 def start(stage: Stage, dag_id: str, execution_id: str) -> Asking:
     return Asking(stage, dag_id, stage.start(dag_id, {"execution_id": execution_id}))
+
+
+def at_a_gate(stage: Stage, dag_id: str = "gates", pipeline: str = APPROVED) -> Asking:
+    """A task that asks about an approval of its own execution."""
+    return begun_at_a_gate(stage, dag_id, pipeline).until_it_asks()
+
+
+def begun_at_a_gate(stage: Stage, dag_id: str = "gates", pipeline: str = APPROVED) -> Asking:
+    """The same, as soon as the question can be seen."""
+    asking = Asking(stage, dag_id, stage.start(dag_id, {"pipeline": pipeline}))
+    until(asking.action, "it asks")
+    return asking
+
+
+def executions(stage: Stage) -> list[dict[str, Any]]:
+    found = stage.sandbox.control.executions("code_stream")
+    return [each for each in found if each["pipeline"] in (APPROVED, TWO_GATES)]
+
+
+def cancels(stage: Stage) -> list[int]:
+    return [len(each["cancels"]) for each in executions(stage)]
 
 
 def as_user(stage: Stage, name: str) -> AirflowApi:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 import requests
@@ -10,7 +11,8 @@ import requests
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.sandbox import seed
 from tests.chaos import people
-from tests.e2e.asking import APPROVED, Asking, answers, as_user, code_stream, execution, start, state_of, until
+from tests.e2e.any_executor import APPROVALS
+from tests.e2e.asking import Asking, answers, as_user, code_stream, execution, start, state_of, until
 from tests.e2e.stage import Stage
 
 
@@ -19,24 +21,9 @@ def _fresh(stage: Stage) -> None:
     stage.reset()
 
 
-def test_a_reviewer_answers_over_the_rest_api(stage: Stage) -> None:
-    execution_id = execution(stage)
-    asking = start(stage, "approvals", execution_id).until_it_asks()
-    action = asking.action()
-    for text in (APPROVED, execution_id, "`tag` = `1.4.2`", "Expires in Code Stream", "Requested by", "Link"):
-        assert text in action["body"]
-    asking.answer("Approve", "tests are green")
-    result = asking.result()
-    assert (result["status"], result["outputs"]["responseMessage"]) == (
-        "APPROVED",
-        "from the pipeline; approved by admin: tests are green",
-    )
-    (given,) = result["approvals"]
-    assert (given["by"], given["comment"]) == ("admin", "tests are green")
-    until(lambda: state_of(stage, "code_stream", execution_id) == "COMPLETED", "the execution goes on")
-    assert len(answers(stage)) == 1
-    with pytest.raises(requests.HTTPError, match="409"):
-        asking.answer("Reject")
+@pytest.mark.parametrize("promise", APPROVALS, ids=lambda promise: promise.__name__)
+def test_under_any_executor(stage: Stage, promise: Callable[[Stage], None]) -> None:
+    promise(stage)
 
 
 def test_a_reviewer_rejects_a_release(stage: Stage) -> None:
@@ -102,43 +89,12 @@ def test_a_task_that_is_marked_failed_while_it_asks_closes_the_question_and_canc
     assert answers(stage) == []
 
 
-def test_an_answer_before_the_deferral_has_landed_counts(stage: Stage) -> None:
-    execution_id = execution(stage)
-    asking = start(stage, "approval_slowly", execution_id)
-    until(asking.action, "it asks")
-    assert asking.state == "running"
-    asking.answer("Approve", "at once")
-    assert [each["comment"] for each in asking.result()["approvals"]] == ["at once"]
-    assert len(answers(stage)) == 1
-
-
 def test_a_user_who_may_only_view_cannot_answer(stage: Stage) -> None:
     asking = start(stage, "approvals", execution(stage)).until_it_asks()
     with pytest.raises(requests.HTTPError, match="403"):
         asking.answer("Approve", by=as_user(stage, "eve"))
     assert not asking.action()["response_received"]
     asking.answer("Reject")
-
-
-def test_two_people_must_approve_and_nobody_else_may(stage: Stage) -> None:
-    execution_id = execution(stage)
-    asking = start(stage, "approval_by_two", execution_id).until_it_asks()
-    with pytest.raises(requests.HTTPError, match="403"):
-        asking.answer("Approve")
-    ada, bob = as_user(stage, "ada"), as_user(stage, "bob")
-    asking.answer("Approve", "first", by=ada)
-    asking.until_it_asks_again()
-    asking.answer("Approve", "me again", by=ada)
-    asking.until_it_asks_again()
-    assert answers(stage) == []
-    asking.answer("Approve", "second", by=bob)
-    assert [(each["by"], bool(each["refused"])) for each in asking.result()["approvals"]] == [
-        ("ada", False),
-        ("ada", True),
-        ("bob", False),
-    ]
-    (sent,) = answers(stage)
-    assert sent["responseMessage"] == "approved by ada: first; approved by bob: second"
 
 
 def test_whoever_triggered_the_run_is_asked_again_for_somebody_else(stage: Stage) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from demo.processes import adopt_orphans
 from demo.sandbox_server import SandboxServer
 from tests.chaos.cluster import Cluster
 from tests.chaos.databases import missing
-from tests.e2e import test_approvals, test_gates
+from tests.e2e.any_executor import APPROVALS, GATES
 from tests.e2e.conftest import ROLES, USERS
 from tests.e2e.stage import Stage
 
@@ -41,18 +40,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield Stage(cluster, sandbox)
 
 
-@pytest.mark.parametrize(
-    "answered",
-    [
-        test_approvals.test_a_reviewer_answers_over_the_rest_api,
-        test_approvals.test_an_answer_before_the_deferral_has_landed_counts,
-        test_approvals.test_two_people_must_approve_and_nobody_else_may,
-        test_gates.test_one_task_runs_a_pipeline_past_its_gate,
-        test_gates.test_a_pipeline_is_canceled_when_its_task_is_marked_failed_while_it_asks,
-        test_gates.test_a_pipeline_whose_approval_is_rejected_fails_its_task_without_a_retry,
-    ],
-    ids=lambda test: test.__name__.removeprefix("test_"),
-)
-def test_it_is_the_same_under_celery(stage: Stage, answered: Any) -> None:
+@pytest.mark.parametrize("promise", [*APPROVALS, *GATES], ids=lambda promise: promise.__name__)
+def test_it_is_the_same_under_celery(stage: Stage, promise: Callable[[Stage], None]) -> None:
     stage.reset()
-    answered(stage)
+    promise(stage)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from airflow_provider.core.durations import DURATIONS
 from tests.chaos import people
-from tests.e2e.asking import APPROVED, Asking, answers, code_stream, until
+from tests.e2e.any_executor import GATES
+from tests.e2e.asking import answers, at_a_gate, begun_at_a_gate, cancels, code_stream, executions, until
 from tests.e2e.stage import Stage
 from tests.support.code_stream_tasks import TWO_GATES, create_pipeline
 
@@ -23,56 +23,9 @@ def _fresh(stage: Stage) -> None:
     stage.reset()
 
 
-def at_a_gate(stage: Stage, dag_id: str = "gates", pipeline: str = APPROVED) -> Asking:
-    """A task that asks about an approval of its own execution."""
-    return begun_at_a_gate(stage, dag_id, pipeline).until_it_asks()
-
-
-def begun_at_a_gate(stage: Stage, dag_id: str = "gates", pipeline: str = APPROVED) -> Asking:
-    """The same, as soon as the question can be seen."""
-    asking = Asking(stage, dag_id, stage.start(dag_id, {"pipeline": pipeline}))
-    until(asking.action, "it asks")
-    return asking
-
-
-def executions(stage: Stage) -> list[dict[str, Any]]:
-    found = stage.sandbox.control.executions("code_stream")
-    return [each for each in found if each["pipeline"] in (APPROVED, TWO_GATES)]
-
-
-def cancels(stage: Stage) -> list[int]:
-    return [len(each["cancels"]) for each in executions(stage)]
-
-
-def test_one_task_runs_a_pipeline_past_its_gate(stage: Stage) -> None:
-    asking = at_a_gate(stage)
-    asking.answer("Approve", "tests are green")
-    result = asking.result()
-    assert (result["state"], result["outputs"]) == ("succeeded", {"deployed": "1.4.2"})
-    (given,) = result["approvals"]
-    assert (given["by"], given["comment"]) == ("admin", "tests are green")
-    # As late as a triggerer hears of the answer.
-    time.sleep(5)
-    assert cancels(stage) == [0]
-    assert len(answers(stage)) == 1
-
-
-def test_a_pipeline_is_canceled_when_its_task_is_marked_failed_while_it_asks(stage: Stage) -> None:
-    asking = at_a_gate(stage)
-    people.mark(stage.airflow.api, asking.ti, "failed")
-    action = until(lambda: (seen := asking.action())["response_received"] and seen, "the required action closes")
-    assert "the task is failed" in action["params_input"]["comment"]
-    until(lambda: cancels(stage) == [1], "the execution is canceled")
-    assert asking.state == "failed"
-    assert answers(stage) == []
-
-
-def test_a_pipeline_whose_approval_is_rejected_fails_its_task_without_a_retry(stage: Stage) -> None:
-    asking = at_a_gate(stage)
-    asking.answer("Reject", "not on a Friday")
-    until(lambda: asking.state == "failed", "the task fails")
-    assert cancels(stage) == [0]
-    assert [each["responseMessage"] for each in answers(stage)] == ["rejected by admin: not on a Friday"]
+@pytest.mark.parametrize("promise", GATES, ids=lambda promise: promise.__name__)
+def test_under_any_executor(stage: Stage, promise: Callable[[Stage], None]) -> None:
+    promise(stage)
 
 
 def test_a_cleared_task_cancels_its_pipeline_and_asks_about_a_new_one(stage: Stage) -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
-from unittest import mock
 
 import pytest
 from airflow.sdk import BaseNotifier
@@ -25,9 +24,10 @@ from airflow_provider.operators.service_stage import ServiceStageApprovalOperato
 from airflow_provider.triggers import required_actions
 from tests.support import code_stream_tasks, service_stage_tasks
 from tests.support.airflow_runs import run_task
-from tests.support.asked_task import AskedTask
+from tests.support.asked_task import AskedTask, result_of, xcom_of
 from tests.support.attempts import WorkerKilled
 from tests.support.meanwhile import meanwhile
+from tests.support.patching import patched
 from tests.support.systems import Systems, define_connection
 from tests.support.until import until
 
@@ -107,23 +107,6 @@ def asked(asking: Asking, **given: Any) -> AskedTask:
 
 def trigger_of(task: Any) -> Any:
     return task.trigger(task.first)
-
-
-def result_of(ended: Any) -> dict[str, Any]:
-    """What a task has returned, which Airflow keeps as an XCom."""
-    assert ended.error is None
-    value: dict[str, Any] = xcom_of(ended, "return_value")
-    return value
-
-
-def xcom_of(ended: Any, key: str) -> Any:
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
-
-    ti = ended.ti
-    with create_session() as session:
-        where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "key": key}
-        return session.query(XComModel).filter_by(**where).one().value
 
 
 # --- asked and answered
@@ -570,7 +553,7 @@ def test_a_retry_sends_the_decision_that_an_earlier_attempt_got(asking):
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with mock.patch.object(type(task.operator), "answer", dying):
+    with patched(type(task.operator), "answer", dying):
         assert isinstance(task.answer("Reject", "ada").error, WorkerKilled)
     retried = task.attempt()
     assert result_of(retried)["approvals"][0]["by"] == "ada"

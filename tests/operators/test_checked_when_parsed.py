@@ -27,7 +27,7 @@ from airflow_provider.operators.code_stream import (
     CodeStreamRerunEventOperator,
     CodeStreamRunPipelineOperator,
 )
-from airflow_provider.operators.quay import Event, Method, QuayPromoteTagOperator, QuayRunBuildOperator
+from airflow_provider.operators.quay import Method, NotificationEvent, QuayPromoteTagOperator, QuayRunBuildOperator
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.provider_info import get_provider_info
 from airflow_provider.sensors.quay import QuaySecurityScanSensor, QuayTagSensor
@@ -197,7 +197,7 @@ def test_whatever_an_argument_is_there_is_a_sentence_for_it_or_it_is_fine(value:
 def test_the_words_are_those_of_the_clients() -> None:
     from airflow_provider.clients.quay import notification_rules
 
-    assert set(get_args(Event)) == set(notification_rules.EVENTS)
+    assert set(get_args(NotificationEvent)) == set(notification_rules.EVENTS)
     assert set(get_args(Method)) == set(notification_rules.METHODS)
 
 

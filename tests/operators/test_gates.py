@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
@@ -28,13 +27,13 @@ from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator,
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.triggers.execution import ExecutionTrigger
 from airflow_provider.triggers.gate import GateTrigger
-from tests.operators.test_approving import result_of, xcom_of
 from tests.support import code_stream_tasks, service_stage_tasks
 from tests.support.airflow_runs import run_task
-from tests.support.asked_task import AskedTask
+from tests.support.asked_task import AskedTask, result_of, xcom_of
 from tests.support.attempts import WorkerKilled
 from tests.support.code_stream_tasks import TWO_GATES
 from tests.support.meanwhile import meanwhile
+from tests.support.patching import patched
 from tests.support.systems import Systems
 from tests.support.until import until
 
@@ -137,7 +136,7 @@ class GatedTask(AskedTask):
 
     def crash(self) -> None:
         """Its trigger crashes."""
-        with not_in_dag_test(), mock.patch("airflow_provider.operators.asking.in_dag_test", return_value=False):
+        with not_in_dag_test(), patched("airflow_provider.operators.asking.in_dag_test", return_value=False):
             self.last = self.resume_without_event("Trigger failure")
 
     @property
@@ -161,7 +160,7 @@ class GatedTask(AskedTask):
 
 
 def not_in_dag_test() -> Any:
-    return mock.patch("airflow_provider.operators.gated.in_dag_test", return_value=False)
+    return patched("airflow_provider.operators.gated.in_dag_test", return_value=False)
 
 
 def asking(gated: Gated, *, retries: int = 3, **given: Any) -> GatedTask:
@@ -229,7 +228,7 @@ def test_a_rejection_ends_the_execution_and_no_retry_asks_again(gated):
 @pytest.mark.parametrize("dies_in", ["end_record", "result_of"])
 def test_what_people_rejected_is_not_started_again_by_a_retry_after_its_worker_died(gated, dies_in):
     task = asking(gated)
-    with mock.patch(f"airflow_provider.core.starting.{dies_in}", side_effect=WorkerKilled):
+    with patched(f"airflow_provider.core.starting.{dies_in}", side_effect=WorkerKilled):
         task.answer("Reject", "ada", "not on a Friday")
         assert isinstance(task.to_the_end().error, WorkerKilled)
     task.lose_worker()
@@ -410,7 +409,7 @@ def test_an_answer_to_an_approval_of_a_release_that_has_passed_is_not_one_to_the
 
 def test_a_retry_of_an_answer_that_was_taken_is_no_answer_to_the_next_approval(two_approvals):
     task = asking(two_approvals)
-    with mock.patch("airflow_provider.operators.gates.wait_until_taken", side_effect=WorkerKilled):
+    with patched("airflow_provider.operators.gates.wait_until_taken", side_effect=WorkerKilled):
         assert isinstance(task.answer("Approve", "ada").error, WorkerKilled)
     until(lambda: waits_again(two_approvals))
     task.attempt()
@@ -555,7 +554,7 @@ def test_a_retry_sends_the_decision_that_an_earlier_attempt_got(systems):
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with mock.patch.object(Approvals, "answer", dying):
+    with patched(Approvals, "answer", dying):
         assert isinstance(task.answer("Approve", "ada").error, WorkerKilled)
     task.attempt()
     assert result_of(task.to_the_end())["approvals"][0]["by"] == "ada"
@@ -565,7 +564,7 @@ def test_a_retry_sends_the_decision_that_an_earlier_attempt_got(systems):
 def test_an_answer_to_one_gate_is_not_taken_for_one_to_the_next(two_gates):
     """The row of the first answer stands there until the second question is put."""
     task = asking(two_gates)
-    with mock.patch("airflow_provider.operators.asking.Asking.put", side_effect=WorkerKilled):
+    with patched("airflow_provider.operators.asking.Asking.put", side_effect=WorkerKilled):
         task.answer("Approve", "ada")
         while task.state == "deferred":
             task.resumed(task.fire(task.left_trigger))

@@ -7,7 +7,6 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pendulum
 import pytest
@@ -20,11 +19,11 @@ from airflow_provider.core.release_window import DAYS
 from airflow_provider.exceptions import BadRequestError
 from airflow_provider.operators.overriding import OverrideAttempt
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
-from tests.operators.test_approving import result_of
 from tests.support.airflow_runs import run_task
-from tests.support.asked_task import AskedTask
+from tests.support.asked_task import AskedTask, result_of
 from tests.support.attempts import WorkerKilled
 from tests.support.log_lines import log_lines
+from tests.support.patching import patched
 
 ALWAYS = [{"days": list(DAYS), "from": "00:00", "to": "24:00"}]
 RELEASE = "Release now"
@@ -254,7 +253,7 @@ def test_an_answer_that_comes_while_the_wait_ends_counts(closed):
         await opened(trigger)
 
     closed.open()
-    with mock.patch.object(type(trigger), "until_open_or_over", answered_then):
+    with patched(type(trigger), "until_open_or_over", answered_then):
         assert result_of(task.to_the_end())["override"]["by"] == "ada"
 
 
@@ -311,14 +310,14 @@ def test_a_retry_continues_with_an_answer_that_no_worker_has_seen(closed):
 
 def test_a_retry_continues_with_an_answer_that_a_worker_took_before_it_died(closed):
     task = Waiting(closed)
-    with mock.patch.object(ReleaseWindowSensor, "overridden", side_effect=WorkerKilled):
+    with patched(ReleaseWindowSensor, "overridden", side_effect=WorkerKilled):
         assert isinstance(task.give("an outage").error, WorkerKilled)
     assert result_of(task.begin())["override"]["reason"] == "an outage"
 
 
 def test_a_retry_asks_once_more_what_a_worker_died_over_before_it_was_noted(closed):
     task = Waiting(closed)
-    with mock.patch.object(OverrideAttempt, "ask", side_effect=WorkerKilled):
+    with patched(OverrideAttempt, "ask", side_effect=WorkerKilled):
         task.give("")
     assert task.last.error
     task.begin()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-from unittest import mock
 
 import pytest
 
@@ -24,6 +23,7 @@ from tests.conftest import FAST
 from tests.support import service_stage_tasks
 from tests.support.attempts import Task, WorkerKilled
 from tests.support.code_stream_tasks import GERRIT_CHANGE, approvals_in_a_row, start_until_it_asks, state_of
+from tests.support.patching import patched
 from tests.support.service_stage_tasks import APPROVAL, APPROVED
 from tests.support.systems import Systems
 from tests.support.until import until
@@ -157,7 +157,7 @@ def dying(request_: Request) -> Iterator[None]:
         whole(*arguments, **named)
         raise WorkerKilled
 
-    with mock.patch.object(request_.client, request_.send, send):
+    with patched(request_.client, request_.send, send):
         yield
 
 
@@ -219,7 +219,7 @@ def test_a_worker_that_dies_in_the_last_moment_of_a_success_sends_nothing_twice(
     def die(*_: Any) -> None:
         raise WorkerKilled
 
-    with mock.patch.object(task.operator, "post_execute", die):
+    with patched(task.operator, "post_execute", die):
         ended = task.attempt()
         if ended.state == "deferred":
             ended = task.resume(task.fire(task.trigger(ended)))

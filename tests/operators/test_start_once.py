@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from unittest import mock
 
 import pytest
 from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
@@ -25,6 +24,7 @@ from airflow_provider.triggers import execution
 from tests.chaos.vendors import ENDED
 from tests.conftest import SPEED
 from tests.support.attempts import WorkerKilled
+from tests.support.patching import patched
 from tests.support.story import EVERY_STARTER, SLOW, STARTERS, Story, terminate
 from tests.support.until import until
 
@@ -237,7 +237,7 @@ def test_a_late_kill_of_a_cleared_wait_cancels_what_it_waited_for_and_nothing_ne
     story = Story(systems, starter, deferrable=True)
     trigger = story.task.trigger(story.attempt())
     story.task.clear()
-    with mock.patch.object(DURATIONS, "cleared_limit", 0.0):
+    with patched(DURATIONS, "cleared_limit", 0.0):
         story.attempt()
     story.task.kill(trigger)
     first, *newer = sorted(story.executions(), key=lambda each: each["states"][0]["at"])
@@ -379,7 +379,7 @@ def test_what_bears_a_marker_is_found_and_canceled_however_late_its_task_is_clea
     def written_long_ago(record: StartRecord) -> dict[str, Any]:
         return {**to_json(record), "started": record.started - hours * 3600}
 
-    with mock.patch.object(StartRecord, "to_json", written_long_ago):
+    with patched(StartRecord, "to_json", written_long_ago):
         story.attempt_and_die(remembered=False)
     story.task.clear()
     assert story.attempt().state == "deferred"

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
-from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
@@ -27,6 +26,7 @@ from airflow_provider.triggers import execution
 from tests.chaos.vendors import ENDED
 from tests.support.attempts import WorkerKilled
 from tests.support.meanwhile import meanwhile
+from tests.support.patching import patched
 from tests.support.story import EVERY_STARTER, SLOW, STARTERS, Story, let_nothing_end_by_itself, terminate
 from tests.support.turns import in_rotation
 from tests.support.until import until
@@ -59,7 +59,7 @@ def test_a_cleared_task_starts_nothing_beside_what_cannot_be_canceled_and_names_
     story.task.clear()
     for method in ("POST", "PUT", "DELETE"):
         systems.fault(starter.system, "status", method=method, status=status, times=1000)
-    with mock.patch.object(DURATIONS, "cleared_limit", 1.5):
+    with patched(DURATIONS, "cleared_limit", 1.5):
         for _ in "the next attempt", "its retry":
             error = story.attempt().error
             assert isinstance(error, ConflictError)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
-from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout
@@ -23,6 +22,7 @@ from tests.conftest import FAST
 from tests.support.attempts import Task, WorkerKilled
 from tests.support.code_stream_tasks import start_until_it_asks, state_of
 from tests.support.meanwhile import meanwhile
+from tests.support.patching import patched
 from tests.support.starters import Starter
 from tests.support.story import SLOW, STARTERS, Story, colleague_starts, terminate
 from tests.support.systems import LOGINS, Systems, define_connection
@@ -375,7 +375,7 @@ def dying(task: Task, where: str) -> Iterator[None]:
         whole(*arguments)
         raise WorkerKilled
 
-    with mock.patch.object(task.operator, where, die):
+    with patched(task.operator, where, die):
         yield
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("bench", "demo", "scripts", "tests")
 OF_AIRFLOW = {"_service_subprocess", "_queue_dagruns"}
 """What has no public name there."""
-PATCHES = {"delattr", "getattr", "object", "patch", "setattr", "spy"}
+PATCHES = {"delattr", "getattr", "object", "patch", "patched", "setattr", "spy"}
 
 
 def private_names(source: str) -> Iterator[str]:
@@ -43,7 +43,7 @@ def test_no_test_names_what_is_private_to_the_package() -> None:
         "from airflow_provider.core.news import _mark",
         'mocker.patch.object(poller, "_pollers", {})',
         'mocker.patch("airflow_provider.triggers.poller._pollers", {})',
-        'monkeypatch.setattr(poller, "_pollers", {})',
+        'patched(poller, "_pollers", {})',
         'getattr(poller, "_pollers")',
     ],
 )

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 from uuid import uuid4
+
+from tests.support.patching import patched
 
 BUNDLE = "testing"
 
@@ -50,7 +51,7 @@ def _work_out_dependencies_once() -> None:
             known[key] = get_dependant(path=path, call=call, **options)
         return known[key]
 
-    mock.patch.object(utils, "get_dependant", get_known).start()
+    utils.get_dependant = get_known
 
 
 def _do_not_wait_for_the_disk(connection: Any, _: object) -> None:
@@ -98,7 +99,7 @@ def make_known(dag: Any) -> None:
 def run_dag(dag: Any) -> Any:
     """Run a DAG to its end; returns the DAG run."""
     make_known(dag)
-    with mock.patch.object(time, "sleep", _sleep_less):
+    with patched(time, "sleep", _sleep_less):
         return dag.test()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-from unittest import mock
 
 from tests.support.attempts import Task
+from tests.support.patching import patched
 
 
 class RequiredAction(NamedTuple):
@@ -107,7 +107,7 @@ class AskedTask(Task):
             return plain(comms, msg)
 
         # As a triggerer's supervisor handles them, which has no form that runs in process.
-        with mock.patch.object(InProcessSupervisorComms, "send", send):
+        with patched(InProcessSupervisorComms, "send", send):
             return super().in_triggerer(work)
 
     def _action(self, session: Any) -> Any:
@@ -116,10 +116,27 @@ class AskedTask(Task):
         return session.query(HITLDetail).filter_by(ti_id=self._row(session).id).one_or_none()
 
 
+def result_of(ended: Any) -> dict[str, Any]:
+    """What a task has returned, which Airflow keeps as an XCom."""
+    assert ended.error is None
+    value: dict[str, Any] = xcom_of(ended, "return_value")
+    return value
+
+
+def xcom_of(ended: Any, key: str) -> Any:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    ti = ended.ti
+    with create_session() as session:
+        where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "key": key}
+        return session.query(XComModel).filter_by(**where).one().value
+
+
 @contextmanager
 def _not_in_dag_test() -> Any:
     with (
-        mock.patch("airflow_provider.operators.asking.in_dag_test", return_value=False),
-        mock.patch("airflow_provider.operators.people.in_dag_test", return_value=False),
+        patched("airflow_provider.operators.asking.in_dag_test", return_value=False),
+        patched("airflow_provider.operators.people.in_dag_test", return_value=False),
     ):
         yield

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 import pytest
 
@@ -21,6 +20,7 @@ from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.starting import KEY, StartOperator
 from tests.support import starters
 from tests.support.attempts import Task, WorkerKilled
+from tests.support.patching import patched
 from tests.support.starters import ARGUMENTS, Starter, started
 from tests.support.systems import Systems
 
@@ -107,7 +107,7 @@ class Story:
         def die(*_: Any) -> None:
             raise WorkerKilled
 
-        with mock.patch.object(self.task.operator, "start", die):
+        with patched(self.task.operator, "start", die):
             assert isinstance(self.attempt().error, WorkerKilled)
 
     def attempt_while(self, act: Callable[[], None]) -> None:
@@ -133,7 +133,7 @@ class Story:
         watcher.start()
         with (
             self.when(lambda command: isinstance(command, Pause), begin),
-            mock.patch.object(self.task.operator, "on_kill", stop),
+            patched(self.task.operator, "on_kill", stop),
         ):
             self.attempt()
         watcher.join()
@@ -148,7 +148,7 @@ class Story:
                 act(carrier.operator)
             return whole(carrier, command)
 
-        with mock.patch.object(Carrier, "perform", perform):
+        with patched(Carrier, "perform", perform):
             yield
 
 

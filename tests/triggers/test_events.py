@@ -201,7 +201,7 @@ def test_an_event_waits_for_its_turn_no_longer_than_airflow_gives_a_round() -> N
     """Each of forty watchers of one asset has an event at once, as when one release tags forty repositories."""
 
     async def pauses() -> list[float]:
-        return [watcher.Turns(["asset"], 10.0).take(after_all=True) for _ in range(40)]
+        return [watcher.EventTurns(["asset"], 10.0).take(after_all=True) for _ in range(40)]
 
     assert max(asyncio.run(pauses())) <= watcher.LONGEST_TURN
 

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import pytest
 from pytest_mock import MockerFixture
@@ -15,6 +14,7 @@ from airflow_provider.operators import base
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.support.attempts import Task
+from tests.support.patching import patched
 from tests.support.systems import Systems
 from tests.support.watched import start_build
 
@@ -39,7 +39,7 @@ def test_a_worker_whose_clock_is_ahead_holds_no_end_back(systems, build: Callabl
     mocker.patch.dict(os.environ, {"AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "0"})
     task = Task(lambda: build(task_id="build", deferrable=True))
     real = time.time
-    with mock.patch.object(time, "time", lambda: real() + 3600):
+    with patched(time, "time", lambda: real() + 3600):
         trigger = task.trigger(task.attempt())
     systems.force("cocktail", systems.executions("cocktail")[0]["id"], "DONE")
     begun = time.monotonic()

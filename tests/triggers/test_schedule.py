@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import Call, ReleasePipelineError, ServerUnavailableError, ThrottledError
-from airflow_provider.triggers.polls import Answer, Batch
+from airflow_provider.triggers.polls import Batch, PollAnswer
 from airflow_provider.triggers.schedule import LARGEST_BATCH, POLLS_PER_LOG, TICK, Schedule
 
 TODAY = 1_800_000_000.0
@@ -31,7 +31,7 @@ class Polling:
         self.schedule.connections = connections
         self.waits: list[Wait] = []
         self.asked: list[tuple[float, list[Wait]]] = []
-        self.answers: dict[Wait, Answer] = {}
+        self.answers: dict[Wait, PollAnswer] = {}
         self.now = 0.0
         self.running: list[tuple[float, Batch]] = []
         self.sizes: list[int] = []

@@ -39,6 +39,13 @@ def recorded(event: str, kind: str = "real") -> dict[str, Any]:
     return dict(found)
 
 
+def callback(run: str, state: str, **data: Any) -> dict[str, Any]:
+    """The body of a callback of Cocktail."""
+    numbers = {"buildSeq": 12, "buildRunSeq": int(run)}
+    reported = {**numbers, "runType": "BUILD", "runState": state, **data}
+    return {"event": "BUILD_RUN_STATE", "target": {"accountSeq": 1, "serviceSeqs": [2], **numbers}, "data": reported}
+
+
 @pytest.fixture
 def declare(mocker: MockerFixture) -> Declare:
     """Declare endpoints; each by what differs from a webhook of Quay's."""

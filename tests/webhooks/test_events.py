@@ -6,7 +6,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from unittest import mock
 
 import pytest
 from pytest_mock import MockerFixture
@@ -17,8 +16,9 @@ from airflow_provider.hooks.quay import QuayHook
 from airflow_provider.webhooks import clients, counting, occurrences, quay
 from airflow_provider.webhooks.counting import count
 from airflow_provider.webhooks.occurrences import Occurrence
+from tests.support.patching import patched
 from tests.support.until import until
-from tests.webhooks.conftest import RECORDED, SECOND, Declare, Route, events, recorded
+from tests.webhooks.conftest import RECORDED, SECOND, Declare, Route, callback, events, recorded
 
 EVENTS = "acme/events"
 """The repository of the recorded webhooks."""
@@ -280,12 +280,6 @@ def run(systems, declare: Declare, asset: str) -> str:
     return found.id
 
 
-def callback(run: str, state: str, **data: Any) -> dict[str, Any]:
-    numbers = {"buildSeq": 12, "buildRunSeq": int(run)}
-    reported = {**numbers, "runType": "BUILD", "runState": state, **data}
-    return {"event": "BUILD_RUN_STATE", "target": {"accountSeq": 1, "serviceSeqs": [2], **numbers}, "data": reported}
-
-
 def test_callbacks_of_a_build_become_one_event_with_its_image(systems, route: Route, asset: str, run: str) -> None:
     states = ["RUNNING", "RUNNING", "DONE", "DONE"]
     assert [route.post(callback(run, state)) for state in states] == [200] * 4
@@ -522,8 +516,8 @@ def test_a_database_that_breaks_after_the_event_was_written_leaves_all_or_nothin
         raise OperationalError("INSERT", {}, Exception("the database is away"))
 
     with (
-        mock.patch.object(counting.asset_manager, "_queue_dagruns", breaks, create=True),
-        mock.patch.object(type(counting.asset_manager), "_queue_dagruns", breaks),
+        patched(counting.asset_manager, "_queue_dagruns", breaks, create=True),
+        patched(type(counting.asset_manager), "_queue_dagruns", breaks),
     ):
         assert route.post(PUSH) == 503
         assert events(asset) == []

@@ -19,7 +19,7 @@ from pytest_mock import MockerFixture
 from airflow_provider.webhooks import app as webhook_app
 from airflow_provider.webhooks import handling
 from airflow_provider.webhooks.bodies import MOST_BYTES
-from airflow_provider.webhooks.endpoints import PREFIX, Endpoint
+from airflow_provider.webhooks.endpoints import PREFIX, WebhookEndpoint
 from tests.support.until import until
 from tests.webhooks.conftest import SECRET, Declare, Route, recorded
 
@@ -244,7 +244,7 @@ def hanging_handling(mocker: MockerFixture, endpoint: str = "hook") -> Iterator[
 
     go_on, begun = threading.Event(), []
 
-    def handle(known: Endpoint, body: bytes) -> int:
+    def handle(known: WebhookEndpoint, body: bytes) -> int:
         begun.append(known.name)
         if known.name == endpoint:
             go_on.wait(30)

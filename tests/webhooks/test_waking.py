@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from unittest import mock
 
 import pytest
 from airflow.jobs import triggerer_job_runner as triggerer
@@ -29,10 +28,10 @@ from airflow_provider.operators import base
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from airflow_provider.webhooks import handling, occurrences, waking
 from tests.support.attempts import Task
+from tests.support.patching import patched
 from tests.support.story import STARTERS, Story, let_nothing_end_by_itself
 from tests.support.until import until, until_in_loop
-from tests.webhooks.conftest import Declare, Route, events, recorded
-from tests.webhooks.test_events import callback
+from tests.webhooks.conftest import Declare, Route, callback, events, recorded
 
 SUCCEEDED = {"cocktail": "DONE", "quay": "complete", "code_stream": "COMPLETED"}
 OTHER = "999999"
@@ -266,7 +265,7 @@ def test_a_wait_that_somebody_else_ends_in_this_moment_is_ended_once(systems, ro
         task.task.change(lambda ti: setattr(ti, "state", "queued"))
         return waiting
 
-    with mock.patch.object(waking, "waiting_for", and_then_it_fires):
+    with patched(waking, "waiting_for", and_then_it_fires):
         assert send(route, "cocktail", task.id) == 200
     assert task.task.state == "queued"
     assert not task.xcoms()[MARKER_XCOM].startswith("resumed")
@@ -279,7 +278,7 @@ def test_a_wait_that_cannot_be_ended_costs_no_event(systems, route: Route, asset
     def breaks(*_: Any) -> None:
         raise OperationalError("SELECT", {}, Exception("the database is away"))
 
-    with mock.patch.object(waking, "waiting_for", breaks):
+    with patched(waking, "waiting_for", breaks):
         assert send(route, "cocktail", task.id) == 200
     assert [event["id"] for event in events(asset)] == [task.id]
     assert task.task.state == "deferred"

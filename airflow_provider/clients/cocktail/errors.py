@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from airflow_provider.clients.answers import Answer, VendorError, read_common_error
+from airflow_provider.clients.answers import HttpAnswer, VendorError, read_common_error
 from airflow_provider.clients.cocktail.fields import number
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -67,7 +67,7 @@ _BY_TEXT: dict[str, _Verdict] = {
 _DECIDED_BY_GATEWAY = (401, 403, 429)
 
 
-def read_error(answer: Answer) -> VendorError | None:
+def read_error(answer: HttpAnswer) -> VendorError | None:
     """Read an error: with HTTP 200 and ``"status": "error"``, or with an HTTP status from the gateway."""
     body = answer.data
     is_envelope = isinstance(body, dict) and str(body.get("status", "")).lower() == "error"

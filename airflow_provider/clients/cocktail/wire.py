@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Unpack
 
 from airflow_provider.clients import urls
-from airflow_provider.clients.answers import Answer, Decoder
+from airflow_provider.clients.answers import Decoder, HttpAnswer
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.cocktail import fields
 from airflow_provider.clients.cocktail.errors import read_error
@@ -185,7 +185,7 @@ class Wire:
 
     def _request(
         self, method: str, path: str, params: Params | None = None, **options: Unpack[RequestOptions]
-    ) -> Answer:
+    ) -> HttpAnswer:
         try:
             return self.transport.request(method, path, params, **options)
         except (AuthenticationError, PermissionDeniedError) as error:

@@ -63,7 +63,7 @@ class Row(msgspec.Struct):
     execution: Execution | None
 
 
-class Reading(msgspec.Struct):
+class UpdatesReading(msgspec.Struct):
     """The result of one reading of the feed. Times are epoch microseconds of the server.
 
     :param rows: by id; ``None`` for a row whose document was left out.
@@ -93,7 +93,7 @@ class Feed:
         self._stood_still: tuple[int, float] | None = None
         self.known: int | None = None
 
-    def read(self, known: int | None, most_pages: int, reader: Reader) -> Reading | None:
+    def read(self, known: int | None, most_pages: int, reader: Reader) -> UpdatesReading | None:
         """Read down to ``known``; ``None`` if the server has no such list.
 
         :param known: time up to which all changes are known; ``None`` to learn only where the feed begins.
@@ -131,8 +131,8 @@ class Feed:
             log.warning("Code Stream: %s; executions are polled in more expensive ways", why)
         self.is_usable = False
 
-    def _read(self, known: int | None, most_pages: int, reader: Reader) -> Reading | None:
-        reading = Reading()
+    def _read(self, known: int | None, most_pages: int, reader: Reader) -> UpdatesReading | None:
+        reading = UpdatesReading()
         last_id = ""
         skip = 0
         for number in range(most_pages):

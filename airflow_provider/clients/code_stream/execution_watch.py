@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from airflow_provider.clients.code_stream.execution_document import MAY_BE_ROLLED_BACK, state_of
-from airflow_provider.clients.code_stream.execution_feed import CLOCK_SKEW, Excerpt, Feed, Reading, excerpt_of
+from airflow_provider.clients.code_stream.execution_feed import CLOCK_SKEW, Excerpt, Feed, UpdatesReading, excerpt_of
 from airflow_provider.clients.code_stream.execution_lookup import Lookup
 from airflow_provider.clients.code_stream.fields import Document, fields_of
 from airflow_provider.clients.decoding import loads
@@ -81,7 +81,7 @@ class Watch:
             found |= self._poll(known, alone, None, but_for=found)
         return [found[ref["id"]] for ref in refs]
 
-    def _read_feed(self, known: Mapping[str, Known | None]) -> Reading | None:
+    def _read_feed(self, known: Mapping[str, Known | None]) -> UpdatesReading | None:
         def read_if_changed(row_id: str, excerpt: Excerpt, row: msgspec.Raw) -> Execution | None:
             if row_id not in known or ((before := known[row_id]) and before.excerpt == excerpt):
                 return None
@@ -93,7 +93,7 @@ class Watch:
         most_pages = SOME_PAGES + len(known) // self._lookup.at_once
         return self._feed.read(min(times, default=None), most_pages, read_if_changed)
 
-    def _take_from_feed(self, known: Mapping[str, Known | None], reading: Reading) -> dict[str, Found]:
+    def _take_from_feed(self, known: Mapping[str, Known | None], reading: UpdatesReading) -> dict[str, Found]:
         """Those for which the feed is enough: they have not changed, or their new state is not terminal."""
         found: dict[str, Found] = {}
         for execution_id, before in known.items():
@@ -122,7 +122,7 @@ class Watch:
         return found
 
     def _sweep(
-        self, known: Mapping[str, Known | None], found: Mapping[str, Found], reading: Reading
+        self, known: Mapping[str, Known | None], found: Mapping[str, Found], reading: UpdatesReading
     ) -> dict[str, Found]:
         """Poll some by their ids although the feed shows no change, a few at a time but never too late."""
         now = time.monotonic()
@@ -142,7 +142,7 @@ class Watch:
                 self._doubt_feed(execution_id, excerpt_of(fields_of(document)), reading)
         return swept
 
-    def _doubt_feed(self, execution_id: str, excerpt: Excerpt, reading: Reading) -> None:
+    def _doubt_feed(self, execution_id: str, excerpt: Excerpt, reading: UpdatesReading) -> None:
         """Distrust the feed if it did not show a change of an execution, unless that was only a moment ago."""
         if not (isinstance(excerpt.updated, int) and excerpt.updated > reading.newest - CLOCK_SKEW):
             self._feed.distrust(f"the list of last changes did not show that execution {execution_id} changed")

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from airflow_provider.clients.code_stream.documents import GerritListener
 from airflow_provider.clients.code_stream.fields import Json
-from airflow_provider.clients.code_stream.resources import CloneableResource, Key
+from airflow_provider.clients.code_stream.resources import CloneableResource, ResourceKey
 from airflow_provider.clients.code_stream.wire import Wire
 
 
@@ -20,6 +20,6 @@ class GerritListeners(CloneableResource[GerritListener]):
         """Try a listener without storing it; ``_reason`` says what is wrong."""
         return cast("GerritListener", self._send("POST", f"{self._root}/validate", spec))
 
-    def list_projects(self, key: Key) -> Any:
+    def list_projects(self, key: ResourceKey) -> Any:
         """The projects of the Gerrit server, in whatever form the server answers."""
         return self._wire.answer("GET", self._path(key, "/projects"), json_expected=False).data

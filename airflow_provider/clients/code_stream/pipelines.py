@@ -15,7 +15,7 @@ from airflow_provider.clients.code_stream.execution_list import NEWEST_EXECUTION
 from airflow_provider.clients.code_stream.fields import id_from_link
 from airflow_provider.clients.code_stream.lists import equal
 from airflow_provider.clients.code_stream.references import SYSTEM
-from airflow_provider.clients.code_stream.resources import CloneableResource, Key
+from airflow_provider.clients.code_stream.resources import CloneableResource, ResourceKey
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import BadRequestError, Call, Effect, NotFoundError, UnexpectedResponseError
@@ -91,12 +91,12 @@ class Pipelines(CloneableResource[Pipeline]):
             )
         return found[0]
 
-    def share(self, key: Key, **fields: Any) -> Pipeline:
+    def share(self, key: ResourceKey, **fields: Any) -> Pipeline:
         """Share in the whole organization (8.10.1 or newer), such as ``share(id, **{"global": True})``."""
         return cast("Pipeline", self._send("PATCH", self._path(key, "/global"), fields))
 
     def list_executions(
-        self, key: Key, where: str | None = None, *, limit: int | None = None
+        self, key: ResourceKey, where: str | None = None, *, limit: int | None = None
     ) -> list[ExecutionDocument]:
         """Newest first."""
         order = NEWEST_EXECUTION_FIRST
@@ -105,7 +105,7 @@ class Pipelines(CloneableResource[Pipeline]):
         )
         return cast("list[ExecutionDocument]", [*found])
 
-    def get_execution(self, key: Key, index: int) -> ExecutionDocument:
+    def get_execution(self, key: ResourceKey, index: int) -> ExecutionDocument:
         """:param index: the number of the run."""
         where = self._path(key, path("/executions/{index}", index=index))
         return cast("ExecutionDocument", self._wire.get(where, {"expand": "PIPELINE_STAGE_TASK"}))

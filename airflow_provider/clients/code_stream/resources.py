@@ -9,7 +9,7 @@ from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.urls import path
 
-Key = str | tuple[str, str]
+ResourceKey = str | tuple[str, str]
 """The id of an object, or its project and name."""
 
 
@@ -30,7 +30,7 @@ class Resource(Generic[DocumentT]):
         rows = self._wire.rows(self._root, where=where, limit=limit)
         return cast("Rows[DocumentT]", [self._keep_secret(row) for row in rows])
 
-    def get(self, key: Key) -> DocumentT:
+    def get(self, key: ResourceKey) -> DocumentT:
         """The object, with ``id``, ``name`` and ``project``.
 
         :raises NotFoundError: there is none.
@@ -41,15 +41,15 @@ class Resource(Generic[DocumentT]):
         """:param spec: the vendor's object; at least ``name`` and ``project``."""
         return cast("DocumentT", self._send("POST", self._root, spec))
 
-    def update(self, key: Key, spec: Json) -> DocumentT:
+    def update(self, key: ResourceKey, spec: Json) -> DocumentT:
         """Replace the whole object. Never send back a value that the server masked."""
         return cast("DocumentT", self._send("PUT", self._path(key), spec))
 
-    def delete(self, key: Key) -> DocumentT:
+    def delete(self, key: ResourceKey) -> DocumentT:
         """Delete the object; returns it as it was."""
         return cast("DocumentT", self._keep_secret(self._wire.send("DELETE", self._path(key))))
 
-    def _path(self, key: Key, suffix: str = "") -> str:
+    def _path(self, key: ResourceKey, suffix: str = "") -> str:
         if isinstance(key, str):
             return self._root + path("/{id}", id=key) + suffix
         return self._root + path("/{project}/{name}", project=key[0], name=key[1]) + suffix
@@ -65,7 +65,7 @@ class Resource(Generic[DocumentT]):
 class PatchableResource(Resource[DocumentT]):
     """An object of which single fields can be changed."""
 
-    def patch(self, key: Key, **fields: Any) -> DocumentT:
+    def patch(self, key: ResourceKey, **fields: Any) -> DocumentT:
         """Change these fields, such as ``enabled=False`` (a Gerrit listener: ``connected``)."""
         return cast("DocumentT", self._send("PATCH", self._path(key), fields))
 
@@ -73,7 +73,7 @@ class PatchableResource(Resource[DocumentT]):
 class CloneableResource(PatchableResource[DocumentT]):
     """An object that can be copied under a new name."""
 
-    def clone(self, key: Key, name: str, description: str = "") -> DocumentT:
+    def clone(self, key: ResourceKey, name: str, description: str = "") -> DocumentT:
         """Copy the object under a new name, in the same project; returns the copy."""
         body = {"requestType": "CLONE", "name": name, "description": description}
         return cast("DocumentT", self._send("POST", self._path(key), body))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar, Unpack
 
-from airflow_provider.clients.answers import Answer, VendorError, read_common_error
+from airflow_provider.clients.answers import HttpAnswer, VendorError, read_common_error
 from airflow_provider.clients.code_stream.fields import Json, secrets_in
 from airflow_provider.clients.code_stream.lists import OBJECTS, PAGE, Decode, Page, RepeatedPageError
 from airflow_provider.clients.code_stream.login import Credentials
@@ -33,7 +33,7 @@ UI_URL = "{base}/automation/#/codestream/executions/{id}"
 Row = TypeVar("Row")
 
 
-def read_error(answer: Answer) -> VendorError | None:
+def read_error(answer: HttpAnswer) -> VendorError | None:
     """Read an error; an empty answer is one, too, because all successful answers of this API have a body."""
     if answer.status in (200, 201, 202) and answer.data is None:
         return VendorError(message="the answer is empty", cause=UnexpectedResponseError, effect=Effect.UNKNOWN)
@@ -93,7 +93,9 @@ class Wire:
             )
         return data
 
-    def answer(self, method: str, path: str, params: Params | None = None, **options: Unpack[RequestOptions]) -> Answer:
+    def answer(
+        self, method: str, path: str, params: Params | None = None, **options: Unpack[RequestOptions]
+    ) -> HttpAnswer:
         """The raw answer, for the few that are not JSON objects."""
         return self.transport.request(method, self._prefix + path, {**(params or {}), **self._version}, **options)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from airflow_provider.clients.answers import Answer, VendorError, read_common_error
+from airflow_provider.clients.answers import HttpAnswer, VendorError, read_common_error
 from airflow_provider.exceptions import (
     AuthenticationError,
     ConflictError,
@@ -29,7 +29,7 @@ _NO_API = (
 )
 
 
-def read_error(answer: Answer) -> VendorError | None:
+def read_error(answer: HttpAnswer) -> VendorError | None:
     """Read an error by its content: JSON is sometimes labeled as HTML, and many refusals share the status 400."""
     error = read_common_error(answer)
     if error is None:
@@ -60,7 +60,7 @@ def read_error(answer: Answer) -> VendorError | None:
     return error
 
 
-def _why_nothing_is_written(answer: Answer, message: str) -> str | None:
+def _why_nothing_is_written(answer: HttpAnswer, message: str) -> str | None:
     if isinstance(answer.data, dict) and answer.data.get("is_readonly"):
         return "this Quay is read-only, as during maintenance: it accepts no changes"
     if message.startswith("Repository is in read only"):

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_provider.clients.quay.fields import Document
 from airflow_provider.clients.quay.references import SEVERITIES, SYSTEM
 from airflow_provider.exceptions import BadRequestError, Call
 from airflow_provider.identifiers import host_of
-
-Document = Mapping[str, Any]
 
 REFUSED_HOSTS = ("localhost", "127.0.0.1")
 """To which Quay sends nothing."""

@@ -28,7 +28,7 @@ class Wanted(Struct, kw_only=True):
     title: str | None = None
 
 
-class Kept(Struct):
+class KeptNotifications(Struct):
     """The result of :meth:`Notifications.keep`.
 
     :param notifications: the wanted ones in their current state, in the order in which they were given.
@@ -114,7 +114,7 @@ class Notifications:
                 raise
         return self._only_one_left(repository, body, path)
 
-    def keep(self, repository: str, wanted: Sequence[Wanted], owner: str) -> Kept:
+    def keep(self, repository: str, wanted: Sequence[Wanted], owner: str) -> KeptNotifications:
         """Make these the only notifications of this owner in a repository.
 
         Creates missing ones, deletes those that this owner created and no longer wants, and resets those that Quay has
@@ -136,7 +136,7 @@ class Notifications:
         for each in plan.reset:
             self.reset(repository, str(each["uuid"]))
         now = self.list(repository)
-        return Kept(
+        return KeptNotifications(
             notifications=[each for body in bodies for each in now if rules.is_equal(each, body)],
             created=[str(each["uuid"]) for each in created],
             reset=[str(each["uuid"]) for each in plan.reset],

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from airflow_provider.clients import urls
-from airflow_provider.clients.answers import Answer
+from airflow_provider.clients.answers import HttpAnswer
 from airflow_provider.clients.auth import HeaderAuth
 from airflow_provider.clients.quay.errors import read_error
 from airflow_provider.clients.quay.fields import Json, Objects
@@ -136,7 +136,7 @@ class Wire:
         *,
         needs: str,
         **options: Unpack[RequestOptions],
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send a request. If the token lacks a scope, the error names it, which Quay's own does not.
 
         :param needs: the scope that Quay requires.

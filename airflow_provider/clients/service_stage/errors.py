@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider.clients.answers import Answer, VendorError
+from airflow_provider.clients.answers import HttpAnswer, VendorError
 from airflow_provider.clients.times import parse_http_date
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -42,7 +42,7 @@ _EXPIRED = re.compile(r"signature\s+(has\s+|is\s+)?expired", re.IGNORECASE)
 _SHAPES = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
 
 
-def read_huawei_error(answer: Answer, access_key: str | None = None) -> VendorError | None:
+def read_huawei_error(answer: HttpAnswer, access_key: str | None = None) -> VendorError | None:
     """Read an error at the top of an answer's body or one level below; ``None`` for a successful answer.
 
     :param access_key: shortened if the gateway repeats it.
@@ -84,7 +84,7 @@ def _find(data: Any, shapes: tuple[tuple[str, str], ...]) -> tuple[str | None, s
     return None, None
 
 
-def _summary(answer: Answer, code: str | None, message: str, *, signed: bool) -> str | None:
+def _summary(answer: HttpAnswer, code: str | None, message: str, *, signed: bool) -> str | None:
     if answer.status == 401 and signed:
         here, there = datetime.now(UTC), _date(answer.headers)
         apart = there is not None and abs((here - there).total_seconds()) > LARGEST_CLOCK_SKEW

@@ -16,7 +16,7 @@ from airflow_provider.clients.service_stage.release_states import (
     PAUSED,
     STOPPING,
     TO_BE_APPROVED,
-    Progress,
+    ActionProgress,
     Sighting,
     is_number,
     is_old,
@@ -43,7 +43,7 @@ class ReleaseObserver:
     def __init__(self, wire: Wire, tasks: ReleaseTasks) -> None:
         self._wire, self._tasks = wire, tasks
         self._approvals: Recent[str, list[str]] = Recent()
-        self._progress: Recent[tuple[str, str, str, bool], Progress] = Recent()
+        self._progress: Recent[tuple[str, str, str, bool], ActionProgress] = Recent()
 
     def records(self, pipeline_id: str) -> Objects:
         """The records; none if the region does not publish them."""

@@ -28,7 +28,7 @@ LONGEST_ID = 200
 
 TO_BE_APPROVED, PAUSED, STOPPING = "5", "7", "13"
 
-Progress = Literal["left", "begun"]
+ActionProgress = Literal["left", "begun"]
 """Since an action: ``left`` if another status than before was observed, ``begun`` if one that can only be its own."""
 
 WORDS = {
@@ -164,7 +164,7 @@ def is_old(ref: ExecutionRef, sighting: Sighting, now: float) -> bool:
     return (status == before or is_end) and passed < GRACE
 
 
-def progress_of(ref: ExecutionRef, sighting: Sighting, progress: Progress | None) -> Progress | None:
+def progress_of(ref: ExecutionRef, sighting: Sighting, progress: ActionProgress | None) -> ActionProgress | None:
     """The progress of an action after an observation: once it has begun, every later status is its own.
 
     A new trigger time does not show that it has begun: a list may show the new time with the old status.

@@ -18,10 +18,10 @@ from airflow_provider.clients.service_stage.release_states import (
 )
 from airflow_provider.clients.waitable import start_window
 
-Json = Mapping[str, Any]
+Document = Mapping[str, Any]
 
 
-class Window(msgspec.Struct, frozen=True):
+class StartWindow(msgspec.Struct, frozen=True):
     """:param begin: epoch seconds, like ``end``.
     :param now: by the clock of the intent; ``None`` if that clock cannot be read.
     """
@@ -31,7 +31,7 @@ class Window(msgspec.Struct, frozen=True):
     now: float | None
 
     @classmethod
-    def of(cls, intent: Json, *, vendor_now: float | None, worker_now: float) -> Window:
+    def of(cls, intent: Document, *, vendor_now: float | None, worker_now: float) -> StartWindow:
         """:param intent: holds ``since`` and the ``clock`` that it is from."""
         by_vendor = intent.get("clock") == "vendor"
         begin, end = start_window(intent)
@@ -68,12 +68,12 @@ class Traces(msgspec.Struct, frozen=True):
     action: str
     status_before: str
     triggered_before: str
-    item: Json
-    same: Json
-    later: Sequence[Json]
+    item: Document
+    same: Document
+    later: Sequence[Document]
     are_complete: bool
 
-    def candidates(self, window: Window) -> list[Json] | None:
+    def candidates(self, window: StartWindow) -> list[Document] | None:
         """The records that this action may have caused; ``None`` if it is not known whether there are any."""
         if self.later:
             return self._of_later(window)
@@ -94,7 +94,7 @@ class Traces(msgspec.Struct, frozen=True):
         triggered = triggered_at(self.item)
         return "" if triggered == self.triggered_before else triggered
 
-    def _of_later(self, window: Window) -> list[Json] | None:
+    def _of_later(self, window: StartWindow) -> list[Document] | None:
         if self.action in ("stop", "approval"):
             return None
         are_within = [window.holds(triggered_at(record)) for record in self.later]
@@ -107,7 +107,7 @@ class Traces(msgspec.Struct, frozen=True):
         # A start always creates a record; the other actions may have continued with the previous one.
         return found if found or self.action == "start" else None
 
-    def _of_start(self, window: Window) -> list[Json] | None:
+    def _of_start(self, window: StartWindow) -> list[Document] | None:
         is_running = self._status_now != self.status_before and self._status_now in IN_PROGRESS
         if not self._triggered_since and not is_running:
             # Without a new record, a terminal status is that of the previous execution.
@@ -115,7 +115,7 @@ class Traces(msgspec.Struct, frozen=True):
         is_anothers = self._triggered_since != "" and window.holds(self._triggered_since) is False
         return [] if self.are_complete and (is_anothers or window.is_over) else None
 
-    def _of_continuation(self, window: Window) -> list[Json] | None:
+    def _of_continuation(self, window: StartWindow) -> list[Document] | None:
         has_changed = self._status_now not in (self.status_before, *ALLOWED_WHEN.get(self.action, ()))
         if not has_changed and not self._triggered_since:
             return []

@@ -25,7 +25,7 @@ from airflow_provider.clients.service_stage.release_states import (
     text_of,
 )
 from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, item_of
-from airflow_provider.clients.service_stage.release_traces import Traces, Window
+from airflow_provider.clients.service_stage.release_traces import StartWindow, Traces
 from airflow_provider.clients.service_stage.releases import Releases
 from airflow_provider.clients.service_stage.wire import Wire
 from airflow_provider.clients.waitable import Found, Intent, Observation, Waitable, or_own_error
@@ -110,7 +110,7 @@ class ReleaseWaits(Waitable):
         """
         pipeline_id, action, before = str(intent["pipeline_id"]), str(intent["action"]), str(intent["newest_record"])
         item, published = item_of(self._tasks, pipeline_id), published_records(self._wire, pipeline_id)
-        window = Window.of(intent, vendor_now=self._wire.transport.server_time(), worker_now=time.time())
+        window = StartWindow.of(intent, vendor_now=self._wire.transport.server_time(), worker_now=time.time())
         records = published or []
         traces = Traces(
             action=action,

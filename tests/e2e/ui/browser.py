@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
+from pytest_mock import MockerFixture
 from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
@@ -118,7 +118,7 @@ class Element:
 
 
 @contextmanager
-def running_browser() -> Iterator[Browser]:
+def running_browser(mocker: MockerFixture) -> Iterator[Browser]:
     """With both programs named, Selenium looks for none and downloads none."""
     options = ChromeOptions()
     options.binary_location = require("chromium", "chromium", "chromium-driver")
@@ -127,8 +127,8 @@ def running_browser() -> Iterator[Browser]:
         for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
             options.add_argument(argument)
         # Or it would ask the machine's proxy for the driver on this machine.
-        with patch.dict(os.environ, no_proxy="localhost"):
-            driver = Chrome(options, service)
+        mocker.patch.dict(os.environ, no_proxy="localhost")
+        driver = Chrome(options, service)
         try:
             yield Browser(driver)
         finally:

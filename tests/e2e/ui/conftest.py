@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from demo.airflow_server import LOGIN, PASSWORD
 from tests.e2e.stage import Stage
@@ -24,8 +25,8 @@ def picture(browser: Browser) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="package")
-def browser(stage: Stage) -> Iterator[Browser]:
-    with running_browser() as browser:
+def browser(stage: Stage, package_mocker: MockerFixture) -> Iterator[Browser]:
+    with running_browser(package_mocker) as browser:
         browser.open(f"{stage.airflow.url}/connections")
         browser.find("//input[@name='username']").type(LOGIN)
         browser.find("//input[@name='password']").type(PASSWORD)

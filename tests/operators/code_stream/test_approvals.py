@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from unittest import mock
 
 import pytest
 
@@ -24,6 +23,7 @@ from tests.support.code_stream_tasks import (
     start_until_it_asks,
     state_of,
 )
+from tests.support.patching import patched
 from tests.support.systems import define_connection
 from tests.support.until import until
 
@@ -97,7 +97,7 @@ def test_a_retry_after_the_answer_took_effect_answers_no_other_approval(systems)
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with mock.patch.object(task.operator, "publish", dying):
+    with patched(task.operator, "publish", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: asked(execution_id) == ["ACTIVE", "APPROVED"])
     retried = task.attempt()

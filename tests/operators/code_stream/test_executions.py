@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from unittest import mock
-
 import pytest
 
 from airflow_provider.exceptions import BadRequestError
@@ -19,6 +17,7 @@ from tests.support.code_stream_tasks import (
     start_until_it_asks,
     state_of,
 )
+from tests.support.patching import patched
 
 ACTION_PATH = "/codestream/api/executions/"
 
@@ -63,7 +62,7 @@ def test_a_retry_that_asks_for_another_action_sends_it(systems):
     systems.act("code_stream", "script", pipeline=APPROVED, task="Prod.Deploy", seconds=600)
     given = {"task_id": "act", "execution_id": start_until_it_asks(systems), "poll_interval": 0.1, "timeout": 20}
     task = Task(lambda: CodeStreamExecutionActionOperator(action="pause", **given))
-    with mock.patch.object(CodeStreamExecutionActionOperator, "publish", side_effect=WorkerKilled):
+    with patched(CodeStreamExecutionActionOperator, "publish", side_effect=WorkerKilled):
         assert isinstance(task.attempt().error, WorkerKilled)
     task.deploy(lambda: CodeStreamExecutionActionOperator(action="cancel", **given))
     assert task.attempt().error is None

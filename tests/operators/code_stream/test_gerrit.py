@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from unittest import mock
 
 import pytest
 
@@ -16,6 +15,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.operators.code_stream import CodeStreamTriggerGerritOperator
 from tests.support.attempts import Task, WorkerKilled
 from tests.support.code_stream_tasks import GERRIT_CHANGE, SHOP, executions_of, trigger
+from tests.support.patching import patched
 
 
 def test_a_gerrit_change_triggers_the_pipelines_whose_names_are_given(systems):
@@ -54,7 +54,7 @@ def test_a_worker_that_dies_after_a_trigger_does_not_make_it_happen_twice(system
         whole(*arguments)
         raise WorkerKilled
 
-    with mock.patch.object(Events, "trigger_gerrit", dying):
+    with patched(Events, "trigger_gerrit", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     assert task.attempt().error is None
     assert triggers(systems) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import pytest
 
@@ -18,6 +17,7 @@ from airflow_provider.hooks.quay import QuayHook
 from airflow_provider.operators.quay import QuayPromoteTagOperator
 from airflow_provider.sandbox import seed
 from tests.support.attempts import Task, WorkerKilled
+from tests.support.patching import patched
 from tests.support.quay_tasks import SHOP, promote, tags
 from tests.support.systems import define_connection
 
@@ -72,7 +72,7 @@ def die(task: Task, *, after_the_request: bool) -> None:
             whole(*arguments, **named)
         raise WorkerKilled
 
-    with mock.patch.object(Tags, "promote", dying):
+    with patched(Tags, "promote", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from unittest import mock
 
 import pytest
 
@@ -22,6 +21,7 @@ from airflow_provider.operators.service_stage import ServiceStageApprovalOperato
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.attempts import Task, WorkerKilled
 from tests.support.meanwhile import meanwhile
+from tests.support.patching import patched
 from tests.support.service_stage_tasks import (
     APPROVAL,
     APPROVED,
@@ -126,7 +126,7 @@ def test_a_retry_after_the_answer_took_effect_reports_what_became_of_it(systems)
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with mock.patch.object(release_answer, "wait_until_taken", dying):
+    with patched(release_answer, "wait_until_taken", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: state_of(systems, execution_id) == "2")
     assert task.attempt().error is None
@@ -166,7 +166,7 @@ def deciding(decision: Any, pipeline: str) -> Task:
 
 
 def die_once_the_answer_was_taken(task: Task) -> None:
-    with mock.patch.object(release_answer, "wait_until_taken", side_effect=WorkerKilled):
+    with patched(release_answer, "wait_until_taken", side_effect=WorkerKilled):
         assert isinstance(task.attempt().error, WorkerKilled)
 
 
@@ -182,7 +182,7 @@ def die_after_the_request(task: Task) -> None:
         whole(*arguments, **named)
         raise WorkerKilled
 
-    with mock.patch.object(Releases, "act", dying):
+    with patched(Releases, "act", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
 
 
@@ -211,7 +211,7 @@ def test_a_retry_answers_no_release_that_was_started_since(systems):
     def dying(*_: Any, **__: Any) -> None:
         raise WorkerKilled
 
-    with mock.patch.object(Releases, "act", dying):
+    with patched(Releases, "act", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     systems.force("service_stage", answered, "3")
     newer = start_until_it_asks(systems)
@@ -228,7 +228,7 @@ def test_a_retry_takes_nobody_elses_answer_for_its_own(systems, ours, theirs, st
     def dying(*_: Any, **__: Any) -> None:
         raise WorkerKilled
 
-    with mock.patch.object(Releases, "act", dying):
+    with patched(Releases, "act", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     with ServiceStageHook().get_conn() as client:
         pipeline_id = str(client.release_tasks.find(APPROVED)["id"])
@@ -251,7 +251,7 @@ def test_an_answer_that_was_lost_is_not_taken_for_the_one_of_somebody_else(syste
         until(lambda: state_of(systems, execution_id) == "3")
         raise ServerUnavailableError("connection reset", effect=Effect.UNKNOWN)
 
-    with mock.patch.object(Releases, "act", refused_meanwhile):
+    with patched(Releases, "act", refused_meanwhile):
         assert isinstance(task.attempt().error, ServerUnavailableError)
     assert isinstance(task.attempt().error, ConflictError)
     assert actions(systems) == ["start", "approval"]
@@ -266,7 +266,7 @@ def test_a_retry_of_an_answer_of_which_nothing_could_be_seen_answers_no_younger_
         raise NotFoundError("a gateway publishes nothing for a while")
 
     systems.fault("service_stage", "reset_after", method="POST", path="/action$")
-    with mock.patch.object(Releases, "is_waiting_for", unseen):
+    with patched(Releases, "is_waiting_for", unseen):
         assert isinstance(task.attempt().error, ServerUnavailableError)
     until(lambda: state_of(systems, answered) == "2")
     newer = start_until_it_asks(systems)
@@ -278,7 +278,7 @@ def died_before_it_answered() -> Task:
     """A task whose worker has died just before it sent the answer, which nobody can know."""
     arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
     task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
-    with mock.patch.object(Releases, "act", side_effect=WorkerKilled):
+    with patched(Releases, "act", side_effect=WorkerKilled):
         assert isinstance(task.attempt().error, WorkerKilled)
     return task
 
@@ -304,7 +304,7 @@ def test_no_retry_answers_a_younger_release_after_somebody_else_may_have_answere
     execution_id = start_until_it_asks(systems)
     task = died_before_it_answered()
     refuse_elsewhere(systems, execution_id)
-    with mock.patch.object(Releases, "is_waiting_for", return_value=None):
+    with patched(Releases, "is_waiting_for", return_value=None):
         assert "somebody else may have answered" in str(task.attempt().error)
     newer = start_until_it_asks(systems)
     assert "somebody else may have answered" in str(task.attempt().error)
@@ -335,8 +335,8 @@ def test_an_answer_that_seemed_to_be_accepted_is_checked_again_once_the_release_
             refuse_elsewhere(systems, execution_id)
 
     with (
-        mock.patch.object(release_answer, "TAKEN_WITHIN", 2.0),
-        mock.patch.object(Releases, "is_waiting_for", refused_at_last),
+        patched(release_answer, "TAKEN_WITHIN", 2.0),
+        patched(Releases, "is_waiting_for", refused_at_last),
     ):
         assert "somebody else may have answered" in str(task.attempt().error)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from unittest import mock
 
 import pytest
 
@@ -11,6 +10,7 @@ from airflow_provider.exceptions import ConflictError
 from airflow_provider.operators.service_stage import ServiceStageStopReleaseOperator
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.attempts import Task, WorkerKilled
+from tests.support.patching import patched
 from tests.support.service_stage_tasks import BOTH_MODES, SHOP, SLOW, actions, cancels, start, state_of
 from tests.support.until import until
 
@@ -47,7 +47,7 @@ def test_a_retry_of_a_stop_leaves_the_version_alone_that_was_started_since(syste
         client.releases.stop(target.ref)
         raise WorkerKilled
 
-    with mock.patch.object(task.operator, "act", dying):
+    with patched(task.operator, "act", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: state_of(systems, stopped) == "7")
     fixed = start()
@@ -65,7 +65,7 @@ def test_a_retry_of_a_stop_of_what_had_stopped_leaves_the_version_alone_that_was
     def die(*_: Any) -> None:
         raise WorkerKilled
 
-    with mock.patch.object(task.operator, "publish", die):
+    with patched(task.operator, "publish", die):
         assert isinstance(task.attempt().error, WorkerKilled)
     fixed = start()
     assert task.attempt().error is None

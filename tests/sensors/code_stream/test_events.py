@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
@@ -16,6 +15,7 @@ from tests.support.airflow_runs import TaskRun
 from tests.support.attempts import Task
 from tests.support.code_stream_sensors import BOTH_MODES, wait
 from tests.support.meanwhile import meanwhile
+from tests.support.patching import patched
 
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 """Before all events of the seed."""
@@ -140,7 +140,7 @@ def since_of_attempt(task: Task) -> str:
         seen.append(wait.ref["since"])
         raise RuntimeError("the worker is in trouble")
 
-    with mock.patch.object(CodeStreamEventSensor, "defer_to_triggerer", fail):
+    with patched(CodeStreamEventSensor, "defer_to_triggerer", fail):
         task.attempt()
     return seen[0]
 
