@@ -147,5 +147,5 @@ def test_the_check_distinguishes_a_wrong_token_from_one_that_may_read_nothing(st
     with pytest.raises(AuthenticationError):
         stand.client(token="wrong").check()
     token = stand.post("actions", system="cocktail", action="issue_token", scopes=["run"])["token"]
-    with pytest.raises(PermissionDeniedError, match="the token does not allow it"):
+    with pytest.raises(PermissionDeniedError, match="the token lacks the permission"):
         stand.client(token=token).check()
