@@ -637,8 +637,8 @@ def test_a_task_that_was_cleared_asks_again(asking):
     ("first", "then", "said"),
     [
         (["ada"], ["bob"], "only ada can answer, but now only the answers of bob count, so that nobody can decide"),
-        (["ada"], ["ada", "bob"], "only ada can answer, but now only the answers of ada, bob count. In"),
-        (["ada"], None, "only ada can answer, but now the answers of all would count. In"),
+        (["ada"], ["ada", "bob"], "only ada can answer, but now only the answers of ada, bob count. Start"),
+        (["ada"], None, "only ada can answer, but now the answers of all would count. Start"),
         (["ada", "bob"], ["bob"], ""),
         (None, ["bob"], ""),
     ],
@@ -654,7 +654,7 @@ def test_approvers_whom_airflow_does_not_let_answer_are_named_in_the_log(systems
     task.first = task.attempt()
     assert (task.state, task.action().approvers) == ("deferred", first or [])
     log = capsys.readouterr().out
-    assert ("keeps the approvers of the first question" in log) is bool(said)
+    assert ("enforces the approvers of this task's first question" in log) is bool(said)
     assert said in log
 
 
