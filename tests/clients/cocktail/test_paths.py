@@ -35,7 +35,7 @@ def test_a_missing_status_path_is_replaced_by_the_list(stand: Stand, mode: str) 
 @pytest.mark.parametrize(
     ("routes", "cause", "message"),
     [
-        ({"status": "403", "list": "403"}, PermissionDeniedError, "GET /cocktail/v1/build/run/1: the token does not"),
+        ({"status": "403", "list": "403"}, PermissionDeniedError, "GET /cocktail/v1/build/run/1: the token lacks"),
         ({"status": "403", "list": "404"}, PermissionDeniedError, "GET /cocktail/v1/build/run: not published"),
         ({"status": "404", "list": "K8sApiStatus404"}, UnexpectedResponseError, "`api_prefix` and `paths`"),
     ],
