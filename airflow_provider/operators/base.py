@@ -331,7 +331,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
         @property
         def lines(self):
-            """The wording of lines; imported late because parsing a DAG file does not need it."""
+            """The wording of lines."""
             from airflow_provider.core import lines
 
             return lines
