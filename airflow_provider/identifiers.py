@@ -72,7 +72,6 @@ def seconds_of(value: object, *, may_be_zero: bool = False) -> float:
 def same_spelling(name: str) -> str:
     """A user's name in a form that is equal for spellings that differ only in case, spaces around them, or how Unicode
     composes their letters."""
-    # Not at the top: parsing a DAG file rarely needs it.
     import unicodedata
 
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()

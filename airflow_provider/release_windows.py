@@ -75,13 +75,13 @@ def _variable(name: str) -> Any:
     from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 
     try:
-        # Not decoded by Airflow, which would say of what is not JSON that there is no such variable.
+        # Not decoded by Airflow, which would report invalid JSON as a missing variable.
         text = Variable.get(name)
     except (AirflowRuntimeError, PermissionError) as error:
         # Airflow says that there is none also if it could not ask: while a sensor sleeps, this is no end.
         reason = str(error)
         if isinstance(error, AirflowRuntimeError) and error.error.error == ErrorType.VARIABLE_NOT_FOUND:
-            reason = f"Airflow finds no Variable {name!r}; create it under Admin, Variables"
+            reason = f"Variable {name!r} does not exist; create it under Admin, Variables"
         raise ConnectionConfigError(f"could not read variable:{name}: {reason}") from None
     try:
         return json.loads(text)

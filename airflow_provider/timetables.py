@@ -103,7 +103,7 @@ class ReleaseWindow(Timetable):
             return info
         # Otherwise Airflow tries again several times a second, until it parses the DAG.
         dag_model.calculate_dagrun_date_fields(dag=dag, reference_run=None)
-        raise AirflowTimetableInvalid(f"no run outside of release windows: that of {info.run_after} is closed")
+        raise AirflowTimetableInvalid(f"run skipped: the release window is closed at {info.run_after}")
 
     def _read(self) -> ReleaseCalendar:
         if not self._source.is_elsewhere:

@@ -1,4 +1,4 @@
-"""Where Airflow looks for the example DAGs of this provider: in a module named after the distribution.
+"""Where Airflow finds the example DAGs of this provider: in a module named after the distribution.
 
 Its path is that of ``airflow_provider``, which has them. Without this module, Airflow 3.3 logs an error and a traceback
 at each start while ``[core] load_examples`` is on (https://github.com/apache/airflow/issues/66305).

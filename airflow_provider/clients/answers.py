@@ -16,7 +16,7 @@ LONGEST_MESSAGE = 500
 LONGEST_WORD = 200
 """Characters of an error's code and request id."""
 READ_OF_AN_ERROR = 65_536
-"""Bytes of an error that is not JSON, such as a proxy's page: its beginning tells what it is."""
+"""Bytes of an error that is not JSON, such as a proxy's page: its beginning shows what it is."""
 
 Decoder = Callable[[bytes], Any]
 

@@ -89,7 +89,7 @@ class ReleaseClient(ABC):
     def observe(self, ref: ExecutionRef) -> Execution:
         """The current state of an execution.
 
-        :raises NotFoundError: it does not exist, or no longer.
+        :raises NotFoundError: it does not exist, or was deleted.
         :raises ConflictError: ``ref`` is of another system than this client's connection.
         """
         self.check_place(ref)
@@ -156,9 +156,7 @@ class ReleaseClient(ABC):
         return self._waitable(execution.ref).settling_of(execution)
 
     def note_unfinished(self, ref: ExecutionRef) -> None:
-        """Note that another process has seen an execution unfinished, whose end this client would otherwise believe at
-        once; no I/O.
-        """
+        """Record that another process observed it unfinished, so that its end must settle before it counts; no I/O."""
         self._waitable(ref).note_unfinished(ref)
 
     def find_started(self, intent: Intent) -> list[Execution]:
@@ -186,7 +184,7 @@ class ReleaseClient(ABC):
             )
 
     def is_marked(self, intent: Intent) -> bool:
-        """Whether executions of such a start carry its marker: then :meth:`find_started` is right however late."""
+        """Whether executions of such a start carry its marker: then :meth:`find_started` is reliable at any time."""
         return self._waitable(intent).is_marked(intent)
 
     def has_log(self, ref: ExecutionRef) -> bool:

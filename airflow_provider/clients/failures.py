@@ -55,7 +55,7 @@ _SUMMARIES: dict[type[ReleasePipelineError], str] = {
     ConflictError: "the system's state does not allow this",
     ThrottledError: "too many requests",
     ServerUnavailableError: "the system cannot answer now",
-    UnexpectedResponseError: "this API does not document such an answer",
+    UnexpectedResponseError: "undocumented response",
 }
 
 

@@ -140,7 +140,8 @@ class Login:
         if self._refusals and left > 0 and self._failure:
             again = copy.copy(self._failure)
             raise type(again)(
-                f"{again.summary} (no new login for {left:.0f} s unless the connection changes: accounts get locked)",
+                f"{again.summary} (no new login for {left:.0f} s unless the connection changes, so that the account is "
+                "not locked)",
                 call=again.call,
                 effect=again.effect,
             )

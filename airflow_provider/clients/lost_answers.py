@@ -35,7 +35,7 @@ def reason_of(error: Exception, host: str, *, timeout: float, connect_timeout: f
         )
         return f"TLS with {host} failed: {_innermost(error)}. {advice}"
     if _is_connect_timeout(error):
-        return f"no connection to {host} within {connect_timeout:g} s"
+        return f"could not connect to {host} within {connect_timeout:g} s"
     effect = effect_of(error)
     if effect is Effect.LATE:
         return f"no complete answer from {host} within {timeout:g} s"

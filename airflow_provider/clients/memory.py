@@ -73,7 +73,7 @@ class Recent(Generic[Key, Value]):
 
 
 class Doubts:
-    """Ends that may be taken back. An end is believed at once if this client has not seen the execution unfinished."""
+    """Ends that the system may revoke. One counts at once if this client has not observed the execution unfinished."""
 
     def __init__(self) -> None:
         self._seen_unfinished: Recent[str, bool] = Recent(_LONGEST_DOUBT)

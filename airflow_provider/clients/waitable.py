@@ -57,7 +57,7 @@ class Waitable(ABC):
     def observe(self, ref: ExecutionRef) -> Execution:
         """Its current state.
 
-        :raises NotFoundError: it does not exist, or no longer.
+        :raises NotFoundError: it does not exist, or was deleted.
         """
 
     @abstractmethod
@@ -92,10 +92,10 @@ class Waitable(ABC):
         return 0.0
 
     def note_unfinished(self, ref: ExecutionRef) -> None:
-        """Note that another process has seen it unfinished, if its end may be taken back."""
+        """Record that another process observed it unfinished, if the system may revoke its end."""
 
     def is_marked(self, intent: Intent) -> bool:
-        """Whether executions of such a start carry its marker: then :meth:`find_started` is right however late."""
+        """Whether executions of such a start carry its marker: then :meth:`find_started` is reliable at any time."""
         return False
 
     @property

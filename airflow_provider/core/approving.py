@@ -49,7 +49,7 @@ class Ended(enum.StrEnum):
     UNASKED = "unasked"
     """Airflow has no such question: it must be asked first."""
     UNHEARD = "unheard"
-    """It may not have ended, but no trigger waits for it any more: only its deadline counts."""
+    """It may still be open, but no trigger listens any more; only its deadline applies."""
 
 
 class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):

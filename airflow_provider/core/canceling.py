@@ -70,7 +70,7 @@ def judge_worker_kill(
 
 
 def not_canceled(verdict: Verdict, name: str, reason: str) -> LogLine:
-    """What the log says of an execution that is left alone."""
+    """The log line for an execution that is not canceled."""
     return lines.may_be_left(name, reason) if verdict is Verdict.LEAVE_UNSURE else lines.not_canceling(name, reason)
 
 

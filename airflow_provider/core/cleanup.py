@@ -49,9 +49,9 @@ def find_cleared(progress: Progress, record: StartRecord) -> Program[None]:
     if found and not progress.was_resolved(record):
         yield from progress.escalate(
             record,
-            f"{', '.join(each.id for each in found)} may be what this task had started before it was cleared, or that "
-            "may still begin; a guess is never canceled. Nothing else was started: if it is this task's, end it "
-            "manually, then clear this task",
+            f"{', '.join(each.id for each in found)} may have been started by this task before it was cleared, "
+            "unless its own execution has yet to begin. Guesses are never canceled. Nothing else was started: if it is "
+            "this task's, cancel it manually, then clear this task",
         )
 
 

@@ -38,7 +38,7 @@ def end_at_deadline(progress: Progress, record: StartRecord, outcome: Outcome) -
     policy = progress.policy
     ref: dict[str, Any] = outcome.execution["ref"] if outcome.execution else record.ref or {}
     last = Wait(ref, policy.poll_interval)
-    summary = f"{name_of(ref)} is not finished within {policy.timeout or 0:g} s"
+    summary = f"{name_of(ref)} did not finish within {policy.timeout or 0:g} s"
     try:
         seen: Execution = yield Observe(ref)
         if ended := last.update((yield from settled(progress, seen)) or seen, progress.now):
@@ -61,4 +61,4 @@ def end_at_deadline(progress: Progress, record: StartRecord, outcome: Outcome) -
     yield from end_late_doubles(progress, record)
     if problem:
         raise progress.error(ExecutionTimeout, f"{summary}, and it could not be canceled: {problem}")
-    raise progress.error(ExecutionTimeout, f"{summary}; canceled it")
+    raise progress.error(ExecutionTimeout, f"{summary}; it was canceled")

@@ -22,9 +22,9 @@ def end_doubles(progress: Progress, ours: str, found: list[Execution]) -> Progra
     for double in found:
         if double.id == ours:
             continue
-        late = f"{name_of(double.ref)} is a late result of a start of this task"
+        late = f"{name_of(double.ref)} came late from a start of this task"
         if double.state is ExecutionState.SUCCEEDED:
-            yield Log([warning(f"{late}, and has succeeded beside {ours}")])
+            yield Log([warning(f"{late}, and succeeded as well as {ours}")])
         if not progress.policy.needs_cancel(double):
             continue
         yield Log([warning(f"{late}: canceling it, and keeping {ours}")])

@@ -263,10 +263,10 @@ def still_no_answer(problem: Exception, seconds: float) -> LogLine:
     return warning(f"Polls have been failing for {span(seconds)}, will retry: {problem}")
 
 
-def nobody_is_heard(crashes: int) -> LogLine:
+def answers_no_longer_count(crashes: int) -> LogLine:
     return warning(
         f"Waiting in this worker, because {crashes} waits in the triggerer ended without an event: answers in Airflow "
-        "are no longer heard, only decisions in the system itself"
+        "no longer count; only decisions in the system itself do"
     )
 
 
@@ -376,7 +376,7 @@ def cancel_failed(name: str, problem: object) -> LogLine:
 def asked(ref: Mapping[str, Any], asks: str | None, approvers: object, url: str | None) -> LogLine:
     """The question to a person, and who may answer it, as far as the vendor reports it."""
     names = ", ".join(map(str, approvers)) if isinstance(approvers, (list, tuple)) else str(approvers or "")
-    question = " ".join(filter(None, (asks, f"({shortened(names)} may answer)" if names else "")))
+    question = " ".join(filter(None, (asks, f"(approvers: {shortened(names)})" if names else "")))
     return LogLine(_with(f"{_capital(name_of(ref))} asks", question, url))
 
 

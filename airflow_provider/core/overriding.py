@@ -19,7 +19,7 @@ RELEASE = "release"
 OPTIONS = {RELEASE: "Release now"}
 """What people choose from: to wait, they do nothing."""
 WAITED = "Waited"
-"""What a question that nobody has answered shows as its answer. It is no option, so that it looks like no override."""
+"""Shown as the answer of an unanswered question. It is not an option, so it is never mistaken for an override."""
 
 REASON = "reason"
 """The one field of the form."""
@@ -82,7 +82,7 @@ class Overriding(msgspec.Struct, kw_only=True):
             self.close()
 
     def take(self, event: Mapping[str, Any], approvers: Collection[str]) -> Answer | None:
-        """Take in what Airflow hands on of an answer; returns it with the reason if it overrides nothing.
+        """Take an answer as Airflow delivers it; returns it, marked as refused if it overrides nothing.
 
         :return: ``None`` where no person has answered.
         """
@@ -104,5 +104,5 @@ def _judged(answer: Answer, approvers: Collection[str]) -> Answer:
 
 
 def override_of(answer: Answer) -> dict[str, str]:
-    """What is told of an override."""
+    """The override as the result reports it."""
     return {"by": answer.by, "name": answer.name, "at": answer.at, "reason": answer.comment}

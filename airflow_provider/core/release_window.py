@@ -278,7 +278,7 @@ def _in_year(text: str, year: int, zone: Any, after: int = 0) -> datetime:
 def _bounds(text: str, field: str, zone: Any, year: str = "") -> tuple[datetime, datetime]:
     """The first moment of what the text names, and the first moment after it.
 
-    :param year: what the text is preceded by, which no error shows.
+    :param year: prefix for parsing; errors omit it.
     """
     whole = year + text
     try:
@@ -287,7 +287,7 @@ def _bounds(text: str, field: str, zone: Any, year: str = "") -> tuple[datetime,
         named = None
     if named is None:
         raise _wrong(field, f"must be a date, a date-time (ISO 8601) or MM-DD, got {text!r}")
-    # People write 9999-12-31 for a freeze without an end, which no time zone could reckon with.
+    # People write 9999-12-31 for a freeze without an end; it overflows when converted to another time zone.
     named = named.replace(year=min(max(_FIRST_YEAR, named.year), _LAST_YEAR))
     if _DATE.fullmatch(whole):
         return _moment(named.date(), timedelta(), zone), _moment(named.date() + timedelta(days=1), timedelta(), zone)

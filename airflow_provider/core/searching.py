@@ -158,8 +158,8 @@ def _worst_last(found: Execution) -> int:
 def unanswered(record: StartRecord, problem: ReleasePipelineError) -> ReleasePipelineError:
     """The error of a start whose effect is not known."""
     return type(problem)(
-        f"{record.name} was not found; it may exist or may still begin, which only another attempt of this task would "
-        f"notice: {problem.summary}",
+        f"{record.name} was not found; it may exist or still begin, and only another attempt of this task would find "
+        f"it: {problem.summary}",
         call=problem.call,
         effect=problem.effect,
         retry_after=problem.retry_after,
@@ -167,5 +167,5 @@ def unanswered(record: StartRecord, problem: ReleasePipelineError) -> ReleasePip
 
 
 def not_found(record: StartRecord) -> Log:
-    text = f"{record.name} was not found: starting another; if the first one still begins, end it manually"
+    text = f"{record.name} was not found: starting another. If the first one begins after all, cancel it manually"
     return Log([warning(text)])

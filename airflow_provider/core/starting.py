@@ -195,7 +195,7 @@ class Start(Progress):
         record = self.own_record()
         self._may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
         if self.policy.approve and not self._may_defer:
-            yield Log([lines.nobody_is_heard(record.crashes)])
+            yield Log([lines.answers_no_longer_count(record.crashes)])
         wait = Wait(
             seen.ref,
             self.policy.poll_interval,

@@ -42,7 +42,7 @@ TRANSITIONS: dict[tuple[State, State], str] = {
     (State.READING, State.ENDING): "a person cleared the task, or the execution was to be canceled",
     (State.READING, State.WAITING): "resumed after a deferral",
     (State.READING, State.CANCELING): "the triggerer reports that time is up",
-    (State.READING, State.SUCCEEDED): "the triggerer saw it succeed",
+    (State.READING, State.SUCCEEDED): "the triggerer reports that it succeeded",
     (
         State.READING,
         State.FAILED,

@@ -461,7 +461,7 @@ def result_of(outcome: Outcome, system: str) -> dict[str, Any]:
     call = Call(system=system)
     if outcome.ending is Ending.LOST:
         cause = getattr(exceptions, outcome.cause or "", ReleasePipelineError)
-        raise cause(f"the wait ended without an answer, nothing was canceled: {outcome.error}", call=call)
+        raise cause(f"the wait failed before the outcome was known; nothing was canceled: {outcome.error}", call=call)
     if execution is None:
         raise ExecutionTimeout(f"time is up, and no poll succeeded: {outcome.error}", call=call)
     name = name_of(execution["ref"])

@@ -48,7 +48,6 @@ class ActOperator(WaitingOperator[ClientT]):
         return ()
 
     def execute(self, context: Context) -> dict[str, Any]:
-        # Not at the top: parsing a DAG file does not need these.
         from airflow_provider.core.acting import Acting
         from airflow_provider.core.commands import Act, Choose
         from airflow_provider.core.record import read_act

@@ -133,7 +133,6 @@ class ApprovalOperator(AsksPeople[ClientT]):
         return super().rendered_purpose if self.decision else "ask people about an approval"
 
     def _attempt(self, context: Context, client: ClientT) -> ApprovalAttempt[ClientT]:
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.approval_attempt import ApprovalAttempt
 
         return ApprovalAttempt(self, context, client)

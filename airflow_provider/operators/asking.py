@@ -42,7 +42,7 @@ NOTIFIED_WITHIN = 10.0
 
 
 def can_ask() -> bool:
-    """Whether there is somebody to ask: in ``dag.test()`` nobody is."""
+    """Whether anybody can be asked; in ``dag.test()``, nobody can."""
     return not in_dag_test()
 
 
@@ -84,11 +84,10 @@ def require_action(
 
 
 def warn_if_kept_from_answering(context: Context, log: Any, users: Sequence[str]) -> None:
-    """Log if Airflow lets somebody whose answer counts give none: it keeps the users of the task's first question.
+    """Warn if Airflow blocks somebody whose answer would count: it keeps the users of the task's first question.
 
     :param users: as for :func:`require_action`, which was just called.
     """
-    # Not at the top: parsing a DAG file does not need it.
     from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
 
     store = context["task_state_store"]
@@ -99,8 +98,8 @@ def warn_if_kept_from_answering(context: Context, log: Any, users: Sequence[str]
         ours = f"only the answers of {', '.join(users)} count" if users else "the answers of all would count"
         none = "" if not users or set(users) & set(kept) else ", so that nobody can decide in Airflow"
         log.warning(
-            "Airflow keeps the approvers of the first question of this task: only %s can answer, but now %s%s. In a "
-            "new DAG run, Airflow knows them",
+            "Airflow still enforces the approvers of this task's first question: only %s can answer, but now %s%s. "
+            "Start a new DAG run to apply the change",
             ", ".join(kept),
             ours,
             none,
@@ -144,7 +143,7 @@ class Asking:
     def is_to_be_put(self, question: Question) -> bool:
         """Whether it is not among the required actions yet, and somebody can be asked."""
         if not can_ask():
-            self._operator.log.warning("dag.test() has nobody to ask: waiting for a decision at the vendor")
+            self._operator.log.warning("Nobody can be asked in dag.test(): waiting for a decision at the vendor")
             return False
         return not question.is_asked
 
@@ -162,7 +161,7 @@ class Asking:
         warn_if_kept_from_answering(self._context, self._operator.log, self.rules.approvers)
 
     def identify(self, question: Question) -> None:
-        """Tell triggers which question stands under the required actions from now on."""
+        """Publish for the triggers which question is among the required actions from now on."""
         push_if_standing(self._context, QUESTION_XCOM, self.name_of(question))
 
     def notify(self, subject: str, body: str) -> None:
@@ -183,7 +182,7 @@ class Asking:
         try:
             notifier(context)
         except Exception as error:
-            self._operator.log.warning("Nobody was notified by %s: %s", type(notifier).__name__, error)
+            self._operator.log.warning("Notifier %s failed: %s", type(notifier).__name__, error)
 
     # --- answers
 
@@ -215,7 +214,7 @@ class Asking:
                 call=Call(system=self._client.system),
             )
         now = datetime.now(UTC).isoformat()
-        question.answers.append(Answer(decision=then, name="nobody in time (on_no_response)", at=now))
+        question.answers.append(Answer(decision=then, name="on_no_response (nobody answered in time)", at=now))
         question.decision = then
         self._log(question.answers[-1])
 

@@ -72,7 +72,6 @@ def noticed_within() -> float:
 
 def waiting_for(ref: ExecutionRef) -> dict[str, Any]:
     """The argument of a deferral that waits for this reference."""
-    # Not at the top: parsing a DAG file does not need it.
     from airflow_provider.core.waiting import WAITED_FOR, named_exactly
 
     return {WAITED_FOR: named_exactly(ref)}
@@ -84,7 +83,6 @@ def event_or_mismatch(next_kwargs: dict[str, Any] | None) -> tuple[dict[str, Any
     A database may reuse the id of a trigger, as SQLite does: a late event of the old trigger then resumes the task that
     has the id now. In ``dag.test()`` there is nothing to compare with.
     """
-    # Not at the top: parsing a DAG file does not need it.
     from airflow_provider.core.waiting import WAITED_FOR
 
     arguments = dict(next_kwargs or {})
@@ -174,7 +172,6 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     def memory(self, context: Context, client: ReleaseClient, key: str, action: str) -> Memory:
         """What earlier attempts noted about a request; the arguments are those of ``Memory``."""
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.memory import Memory
 
         return Memory(context, client, key, action)
@@ -217,7 +214,6 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
         if parent is not self:
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
-        # Not at the top: parsing a DAG file does not need it.
         from airflow.sdk.exceptions import XComNotFound
 
         from airflow_provider.operators.arguments import whole_numbers_as_text
@@ -314,7 +310,6 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     def log_beginning(self, client: ReleaseClient) -> None:
         """Log the first line: what the task does, with which arguments and as whom."""
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.clients.urls import place_of
 
         values = {name: getattr(self, name) for name in self.logged_arguments}
@@ -336,7 +331,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
         @property
         def lines(self):
-            """The wording of lines; imported late because parsing a DAG file does not need it."""
+            """The wording of lines."""
             from airflow_provider.core import lines
 
             return lines

@@ -134,7 +134,7 @@ class Carrier(Generic[ClientT]):
             case ReadLog(wait, limit, is_last):
                 self._log.copy(self.client, wait, math.inf if limit is None else limit, is_last=is_last)
             case _:
-                raise ValueError(f"this kind of operator does not carry out {type(command).__name__}")
+                raise ValueError(f"this operator does not support {type(command).__name__}")
         return None
 
     def ask(self, request: Callable[[ClientT], Result]) -> Result:

@@ -81,13 +81,11 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
     def hidden(self) -> Iterable[str]:
         yield from secrets_of_url(self.callback_url, in_path=True)
         if self.callback:
-            # Not at the top: parsing a DAG file does not need it.
             from airflow_provider.operators import declared_webhooks
 
             yield from declared_webhooks.secrets_of(self, name=self._webhook_name)
 
     def trigger_arguments(self, marker: str | None) -> dict[str, Any]:
-        # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.core.durations import DURATIONS
 
         arguments = super().trigger_arguments(marker)

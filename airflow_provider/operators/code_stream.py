@@ -186,7 +186,6 @@ class CodeStreamTriggerGerritOperator(ReleaseOperator["CodeStreamClient"]):
         self.code_stream_conn_id = code_stream_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.gerrit_trigger import KEY, GerritTriggerAttempt
 
         with self.begin(context) as client:

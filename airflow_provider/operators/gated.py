@@ -73,7 +73,6 @@ class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
 
     def perform(self, context: Context, client: ClientT, start: Start, command: Ask | TakeAnswer) -> Outcome | None:
         """Carry out a command that concerns people."""
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.gate_attempt import GateAttempt
 
         return GateAttempt(self, context, client, start).perform(command)
@@ -113,7 +112,6 @@ class GatedStartOperator(AsksPeople[ClientT], StartOperator[ClientT]):
         policy = super()._policy(context, client, place)
         if not self.approve:
             return policy
-        # Not at the top: parsing a DAG file does not need these.
         from msgspec.structs import replace
 
         from airflow_provider.operators.gate_attempt import is_rejected_here

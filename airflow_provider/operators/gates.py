@@ -91,7 +91,9 @@ class ServiceStageGates:
                 raise
             # By now it probably waits for the next one, which these people were not asked about.
             if question.sends == 1:
-                raise ConflictError(f"it has probably passed: {error.summary}", call=error.call) from error
+                raise ConflictError(
+                    f"the approval has probably been decided already: {error.summary}", call=error.call
+                ) from error
             check_decision(client.observe(ref), question.task_name, str(question.decision))
             return
         wait_until_taken(client, ref, question.task_name)

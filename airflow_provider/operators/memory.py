@@ -72,7 +72,6 @@ class Memory:
         return ConflictError(summary, call=Call(system=self._client.system))
 
     def _save(self, stored: Saved) -> None:
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.carrying_out import save_record
 
         save_record(self._context, self._key, stored)

@@ -52,7 +52,7 @@ def as_sent(operator: ReleaseOperator[Any], given: Mapping[str, Any]) -> dict[st
     if state and state not in endpoint.states:
         raise operator.bad_argument(
             "event",
-            f"{event!r} would cause no event of the asset: webhook {endpoint.name!r} accepts only the states "
+            f"{event!r} would never produce an event of the asset: webhook {endpoint.name!r} accepts only the states "
             f"{', '.join(sorted(endpoint.states))}, and this one reports {state!r}",
         )
     url = endpoints.url_of(endpoint)

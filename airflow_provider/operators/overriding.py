@@ -70,7 +70,7 @@ class OverrideAttempt:
         if self._noted.is_asked:
             return
         if not can_ask():
-            self._log.warning("dag.test() has nobody to ask: nobody can override the release window")
+            self._log.warning("Nobody can be asked in dag.test(), so that nobody can override the release window")
             return
         names = ", ".join(self._approvers)
         self._log.info("%s can release now, under Required Actions, by giving a reason", names)

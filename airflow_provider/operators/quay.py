@@ -127,7 +127,6 @@ class QuayRunBuildOperator(StartOperator["QuayClient"]):
         return client.builds.start(self.repository, **self._source())
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.progress import with_reason
 
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))
@@ -210,8 +209,6 @@ class _NotificationOperator(ReleaseOperator["QuayClient"]):
         super().__init__(**kwargs)
         self.repository = repository
         self.quay_conn_id = quay_conn_id
-
-    # What these import stands at no top: parsing a DAG file does not need it.
 
     def as_sent(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The notification as a client takes it."""
@@ -366,16 +363,15 @@ class QuayNotificationsOperator(_NotificationOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.begin(context) as client:
-            # Not at the top: parsing a DAG file does not need it.
             from airflow_provider.clients.quay.notifications import Wanted
             from airflow_provider.operators.notification import owner_of, share_an_owner
 
             if share_an_owner(context["dag"].get_task(self.task_id)):
                 raise self.bad_argument(
                     "notifications",
-                    "must hold all of a repository in one instance of a mapped task: the instances would delete each "
-                    "other's. Expand over repositories instead, or give each instance a kept_by of its own with "
-                    "expand_kwargs",
+                    "must list all notifications of a repository in one mapped instance; otherwise the instances "
+                    "delete each other's. Expand over repositories instead, or give each instance a kept_by of its "
+                    "own with expand_kwargs",
                 )
             wanted = [Wanted(**{"method": "webhook", **self.as_sent(each)}) for each in self.notifications]
             kept = client.notifications.keep(self.repository, wanted, self.kept_by or owner_of(self))

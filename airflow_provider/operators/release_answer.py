@@ -212,8 +212,8 @@ def check_decision(seen: Execution, task_name: str, decision: str) -> None:
     if is_stopping or (APPROVE if is_next else decided_at_the_vendor(seen.state)) != decision:
         doing = lines.doing(seen.state, seen.status)
         raise ConflictError(
-            f"somebody else may have answered {task_name!r}: release {seen.id} is {doing}, which does not follow from "
-            f"the answer {decision}",
+            f"somebody else may have answered {task_name!r}: release {seen.id} is {doing}, which is inconsistent "
+            f"with the answer {decision}",
             call=Call(system=str(seen.ref["system"])),
         )
 

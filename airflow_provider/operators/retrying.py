@@ -34,7 +34,7 @@ class DefaultRetryPolicy:
         from airflow.sdk import RetryAction, RetryDecision
 
         if isinstance(exception, SAME_AGAIN) and not _is_under_way(context):
-            reason = f"not retried: every retry would end in {type(exception).__name__} until somebody fixes the cause"
+            reason = f"not retried: every retry would fail with {type(exception).__name__} until the cause is fixed"
             return RetryDecision(action=RetryAction.FAIL, reason=reason)
         return RetryDecision(action=RetryAction.DEFAULT)
 

@@ -120,7 +120,7 @@ class ServiceStageStopReleaseOperator(ActOperator["ServiceStageClient"]):
         self.service_stage_conn_id = service_stage_conn_id
 
     def choose(self, client: ServiceStageClient) -> Execution:
-        return client.releases.what_a_stop_ends(self.pipeline)
+        return client.releases.find_stoppable(self.pipeline)
 
     def act(self, client: ServiceStageClient, target: Execution) -> Execution:
         return client.releases.stop(target.ref)
@@ -182,7 +182,6 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         message: str | None,
         asked: Question | None,
     ) -> dict[str, Any]:
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.release_answer import answer_once
 
         answered, task_name = answer_once(self, context, client, decision, message, asked)
@@ -204,7 +203,7 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
     def waits_for_none(self, now: Execution, pipeline: str | None = None) -> ConflictError:
         """The error of an answer that nothing waits for."""
         return ConflictError(
-            f"release task {pipeline or self.pipeline!r} waits for no approval: it is {now.state} ({now.status})",
+            f"release task {pipeline or self.pipeline!r} has no pending approval; it is {now.state} ({now.status})",
             call=Call(system=self.system),
         )
 

@@ -96,7 +96,7 @@ class StartOperator(WaitingOperator[ClientT]):
 
     def perform(self, context: Context, client: ClientT, start: Start, command: Ask | TakeAnswer) -> Outcome | None:
         """Carry out a command that concerns people, for an operator that asks them."""
-        raise ValueError(f"this kind of operator does not carry out {type(command).__name__}")
+        raise ValueError(f"this operator does not support {type(command).__name__}")
 
     def execute(self, context: Context) -> dict[str, Any]:
         with self.logging_failure():
@@ -157,7 +157,6 @@ class StartOperator(WaitingOperator[ClientT]):
         *,
         resumed: bool = False,
     ) -> dict[str, Any]:
-        # Not at the top: parsing a DAG file does not need these.
         from airflow_provider.core.canceling import RESUMED
         from airflow_provider.core.starting import Start
         from airflow_provider.operators.attempt import attempt_of, push_if_standing

@@ -83,7 +83,6 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         """What the sensor waits for. Resolves names to ids, and refuses what does not exist."""
 
     def execute(self, context: Context) -> Any:
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.sensors.polls import SensorPolls
 
         with self._never_failing(), self.logging_failure():
@@ -134,14 +133,12 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         return self._client
 
     def _polls_of(self, context: Context) -> SensorPolls:
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.sensors.polls import SensorPolls
 
         self._polls = self._polls or SensorPolls(context, is_rescheduled=False)
         return self._polls
 
     def _wait_of(self, context: Context) -> Wait:
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.core.waiting import Wait
 
         if self._wait is None:
@@ -174,7 +171,6 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         return False
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.core.waiting import MOST_DOUBLINGS
 
         # With `exponential_backoff` Airflow 3.3.2 doubles it without limit, until a float overflows.
@@ -182,7 +178,6 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
 
     def _observe(self, client: ClientT, wait: Wait) -> Execution | ReleasePipelineError:
         """Poll once, after resolving what to wait for if that is not known yet."""
-        # Not at the top: parsing a DAG file does not need these.
         from airflow_provider.core.waiting import is_refusal
         from airflow_provider.unforeseen import unforeseen
 
@@ -201,7 +196,6 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger has fired."""
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.core.waiting import Ending, Outcome
 
         outcome = Outcome.from_event(event)
@@ -263,7 +257,6 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         )
 
     def _finish(self, context: Context, outcome: Outcome) -> dict[str, Any]:
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.core.waiting import result_of
 
         if outcome.execution:

@@ -90,7 +90,6 @@ class CodeStreamEventSensor(ReleaseSensor["CodeStreamClient"]):
         return event_reference(self.event_type, json.dumps(filters), since.isoformat())
 
     def _own_start(self, client: CodeStreamClient) -> datetime:
-        # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.core.durations import DURATIONS
 
         def now() -> float:

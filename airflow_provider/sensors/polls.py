@@ -50,7 +50,6 @@ class SensorPolls:
 
     def began(self, now: Callable[[], float]) -> float:
         """As :meth:`airflow_provider.sensors.base.ReleaseSensor.began`."""
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.operators.attempt import attempt_of
 
         attempt = attempt_of(self._context)

@@ -57,7 +57,6 @@ class QuayBuildSensor(_RepositorySensor):
         self.watch(kind="build", id=build_id, repository=self.repository)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.progress import with_reason
 
         return super().execute_complete(context, with_reason(event, partial(self.get_client, context)))

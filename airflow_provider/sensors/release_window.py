@@ -136,7 +136,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
 
         Checks again, because the windows may have changed at that moment.
 
-        :param deadline: ``dag.test()`` loses it, but knows only the events of triggers, which tell it.
+        :param deadline: lost in ``dag.test()``, where the trigger's event carries it.
         """
         override = self._override(context)
         if override and not override.is_of_another(event):
@@ -155,7 +155,7 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         if error == TriggerFailureReason.TRIGGER_TIMEOUT or self._source.read().opening_at(datetime.now(UTC)):
             return super().resume_execution("check_again", None, context)
         if self.never_fail:
-            raise AirflowSkipException(f"the wait ended without an event: {error}")
+            raise AirflowSkipException(f"the wait failed: {error}")
         return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
 
     def check_again(self, context: Context) -> Any:
@@ -168,7 +168,6 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
     def _override(self, context: Context) -> OverrideAttempt | None:
         if not self.approvers:
             return None
-        # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.operators.overriding import OverrideAttempt
 
         return OverrideAttempt(context, self.log, self.approvers)
@@ -218,7 +217,6 @@ class ReleaseWindowSensor(CheckedArguments, BaseSensorOperator):
         return self._result_of(opens, opens, closes)
 
     def overridden(self, answer: Answer) -> dict[str, Any]:
-        # Not at the top: no parsing of a DAG file needs it.
         from airflow_provider.core.overriding import override_of
 
         return {**self._result_of(answer.at, None, None), "override": override_of(answer)}

@@ -78,7 +78,7 @@ class BuildLogs:
             reader.cancel()
 
     def _next(self) -> Wait | None:
-        # Of thousands, the first few tell.
+        # Lazy: the first few usually decide.
         waits = itertools.chain(self._tails, self._wanted)
         return next((wait for wait in waits if wait in self._wanted and wait not in self._reading), None)
 

@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 DONE, TRY_AGAIN = 200, 503
 """HTTP statuses of answers. Cocktail treats anything but 200 as a failure, Quay anything but 2xx."""
 
-LOOK_AGAIN = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Pauses before each look at an execution whose end was reported before the system shows it: it may store the end only
-once the report is answered. The waits for it may poll only every ten minutes."""
-_looking = BoundedSemaphore(16)
+POLL_DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Delays between polls of an execution whose end was reported before the system's API shows it: it may store the end
+only once the report is answered. The waits for it may poll only every ten minutes."""
+_polling = BoundedSemaphore(16)
 """Threads that do so, at most."""
 
 
@@ -56,8 +56,8 @@ def _handle(endpoint: WebhookEndpoint, body: bytes) -> int:
         return TRY_AGAIN
     if report.finished:
         _end_waits(report.finished, endpoint)
-    elif report.is_early and _looking.acquire(blocking=False):
-        Thread(target=_look_again, args=(source, message, endpoint), daemon=True).start()
+    elif report.is_early and _polling.acquire(blocking=False):
+        Thread(target=_poll_again, args=(source, message, endpoint), daemon=True).start()
     # Not at the top: this imports Airflow's models, and operators import this module.
     from airflow_provider.webhooks.counting import UnknownAssetError, count
 
@@ -76,12 +76,12 @@ def _handle(endpoint: WebhookEndpoint, body: bytes) -> int:
     return DONE
 
 
-def _look_again(source: ModuleType, message: Any, endpoint: WebhookEndpoint) -> None:
+def _poll_again(source: ModuleType, message: Any, endpoint: WebhookEndpoint) -> None:
     """End the waits for an execution once the system shows the end that it has reported."""
     try:
-        for pause in LOOK_AGAIN:
+        for pause in POLL_DELAYS:
             time.sleep(pause)
-            # Looks again, or leaves it to the polls of the waits.
+            # Poll again, or leave it to the waits' own polls.
             with suppress(Exception):
                 report = _ask(source, message, endpoint)
                 if report.finished:
@@ -89,7 +89,7 @@ def _look_again(source: ModuleType, message: Any, endpoint: WebhookEndpoint) -> 
                 if not report.is_early:
                     return
     finally:
-        _looking.release()
+        _polling.release()
 
 
 def _end_waits(finished: Execution, endpoint: WebhookEndpoint) -> None:

@@ -70,7 +70,7 @@ def test_eight_threads_make_one_refused_login_and_it_is_not_tried_again(
     assert attempts_of(scripted) == 1
     assert all(isinstance(each, AuthenticationError) for each in [*seen, again])
     assert not any(each.effect.is_open for each in [*seen, again])
-    assert "accounts get locked" in str(again)
+    assert "the account is not locked" in str(again)
     assert len({id(each) for each in seen}) == POLLS, "errors are marked by whoever gets them"
 
 

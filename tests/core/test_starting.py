@@ -166,7 +166,7 @@ def test_an_execution_that_has_succeeded_beside_the_one_that_is_followed_is_name
     )
     assert life.attempt()["id"] == "second"
     said = [line.text for each in life.commands if isinstance(each, Log) for line in each.lines]
-    assert "build first is a late result of a start of this task, and has succeeded beside second" in said
+    assert "build first came late from a start of this task, and succeeded as well as second" in said
 
 
 def test_what_failed_while_its_start_got_no_answer_may_still_be_rolled_back():

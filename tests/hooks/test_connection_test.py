@@ -181,7 +181,7 @@ def test_a_missing_permission_is_reported(systems: Systems, press_test: Test, sy
     systems.fault(system, "status", method="GET", status=403, times=99)
     worked, message = press_test(system, f"{systems.url}/{system}")
     assert not worked
-    assert ("the token does not allow it" if system == "cocktail" else "do not allow this") in message
+    assert ("the token lacks the permission" if system == "cocktail" else "do not allow this") in message
     assert "not accepted" not in message
 
 

@@ -256,7 +256,7 @@ def test_a_retry_keeps_the_decision_at_the_vendor_that_an_earlier_attempt_was_to
     assert run_task(lambda: asking.build(decision="approve")).error is None
     until(lambda: asking.is_decided() is True)
     event = task.fire(trigger_of(task))
-    with mock.patch.object(type(task.operator), "result_now", side_effect=WorkerKilled):
+    with patched(type(task.operator), "result_now", side_effect=WorkerKilled):
         assert isinstance(task.resumed(event).error, WorkerKilled)
     systems.force("service_stage", release, "3")
     (given,) = result_of(task.attempt())["approvals"]
@@ -622,8 +622,8 @@ def test_a_task_that_was_cleared_asks_again(asking):
     ("first", "then", "said"),
     [
         (["ada"], ["bob"], "only ada can answer, but now only the answers of bob count, so that nobody can decide"),
-        (["ada"], ["ada", "bob"], "only ada can answer, but now only the answers of ada, bob count. In"),
-        (["ada"], None, "only ada can answer, but now the answers of all would count. In"),
+        (["ada"], ["ada", "bob"], "only ada can answer, but now only the answers of ada, bob count. Start"),
+        (["ada"], None, "only ada can answer, but now the answers of all would count. Start"),
         (["ada", "bob"], ["bob"], ""),
         (None, ["bob"], ""),
     ],
@@ -639,7 +639,7 @@ def test_approvers_whom_airflow_does_not_let_answer_are_named_in_the_log(systems
     task.first = task.attempt()
     assert (task.state, task.action().approvers) == ("deferred", first or [])
     log = capsys.readouterr().out
-    assert ("keeps the approvers of the first question" in log) is bool(said)
+    assert ("enforces the approvers of this task's first question" in log) is bool(said)
     assert said in log
 
 

@@ -179,7 +179,7 @@ def test_a_person_who_is_needed_is_a_warning_with_what_is_asked_who_may_answer_a
     with log_lines() as lines:
         pipeline = "Deploy shop with approval"
         run_task(lambda: CodeStreamRunPipelineOperator(task_id="run", pipeline=pipeline, on_waiting="fail"))
-    asks = "Prod.Approve asks: Deploy the shop to production? (release-bot may answer)"
+    asks = "Prod.Approve requests approval: Deploy the shop to production? (approvers: release-bot)"
     assert lines[-2:] == [
         f"warning Execution <id> is waiting for a person: {asks}: {EXECUTION}",
         f"error   Failed after <time>: execution <id> is waiting for a person: {asks}: {EXECUTION}",
@@ -197,7 +197,7 @@ def test_approvals_say_what_was_asked_and_answered(systems):
         run_task(lambda: ServiceStageApprovalOperator(task_id="late", decision="approve", pipeline="shop-release"))
     assert lines[:-1] == [
         "info    Answer an approval in Code Stream (decision 'approve', execution id '<id>'), " + WAYS["code_stream"],
-        f"info    Approval <id> asks: Deploy the shop to production? (release-bot may answer): {EXECUTION}",
+        f"info    Approval <id> asks: Deploy the shop to production? (approvers: release-bot): {EXECUTION}",
         f"info    Approval <id> is APPROVED by release-bot: {EXECUTION}",
         "info    Reject approval 'apr0v1' of release task 'shop-release-approval' in ServiceStage, "
         + WAYS["service_stage"],
@@ -206,7 +206,7 @@ def test_approvals_say_what_was_asked_and_answered(systems):
         "info    Approve the approval that is waiting of release task 'shop-release' in ServiceStage, "
         + WAYS["service_stage"],
     ]
-    assert "waits for no approval" in lines[-1]
+    assert "has no pending approval" in lines[-1]
 
 
 def test_acts_say_whether_they_sent_something_and_how_it_stands_then(systems):

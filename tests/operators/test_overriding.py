@@ -369,7 +369,7 @@ def test_in_dag_test_nobody_is_asked_and_the_window_opens_as_ever():
             )
         )
     assert (ended.state, ended.result["override"]) == ("success", None)
-    assert any("nobody to ask" in each for each in lines)
+    assert any("Nobody can be asked" in each for each in lines)
 
 
 @pytest.mark.parametrize(

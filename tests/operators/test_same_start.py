@@ -103,7 +103,7 @@ def give_up_on(story: Story) -> None:
     story.systems.fault(story.starter.system, "status", method="POST", path=story.starter.start, status=504)
     error = story.attempt().error
     assert isinstance(error, ServerUnavailableError)
-    assert "may exist or may still begin" in str(error)
+    assert "may exist or still begin" in str(error)
 
 
 def take_effect(story: Story, intent: dict[str, Any]) -> str:
@@ -181,9 +181,7 @@ def test_a_start_that_comes_beside_the_one_sent_after_it_is_ended_and_named(syst
     ours, late = story.record["ref"]["id"], take_effect(story, given_up)
     assert finish(story, deferred).state == "success"
     assert [(each["id"], len(each["cancels"])) for each in story.executions()] == [(ours, 0), (late, 1)]
-    assert (
-        f"{late} is a late result of a start of this task: canceling it, and keeping {ours}" in capsys.readouterr().out
-    )
+    assert f"{late} came late from a start of this task: canceling it, and keeping {ours}" in capsys.readouterr().out
 
 
 @RETRIED_OR_CLEARED
@@ -210,8 +208,7 @@ def test_of_two_that_one_marker_shows_the_next_attempt_follows_one_and_ends_the_
     (other,) = [each["id"] for each in story.executions() if each["id"] != followed]
     assert {each["id"]: len(each["cancels"]) for each in story.executions()} == {followed: 0, other: 1}
     assert (
-        f"{other} is a late result of a start of this task: canceling it, and keeping {followed}"
-        in capsys.readouterr().out
+        f"{other} came late from a start of this task: canceling it, and keeping {followed}" in capsys.readouterr().out
     )
 
 
@@ -291,7 +288,7 @@ def test_where_no_marker_could_tell_a_late_start_the_log_asks_a_person_to_look_f
     becomes(story)
     capsys.readouterr()
     assert story.attempt().state == "deferred"
-    assert "if the first one still begins, end it manually" in capsys.readouterr().out
+    assert "If the first one begins after all, cancel it manually" in capsys.readouterr().out
 
 
 # --- an attempt that Airflow has given up

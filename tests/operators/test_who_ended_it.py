@@ -431,7 +431,7 @@ def test_a_rerun_without_a_timeout_waits_ten_minutes_for_its_execution_to_show_u
     mocker.patch.object(time, "time", lambda: now() + 601.0)
     event = story.task.fire(trigger)
     assert event.payload["execution"]["state"] == "failed"
-    assert "led to no execution within 600 s" in event.payload["execution"]["message"]
+    assert "did not start an execution within 600 s" in event.payload["execution"]["message"]
 
 
 # --- nobody yet: what a list still shows is of before

@@ -252,7 +252,7 @@ def cleared_before_it_was_found(story: Story) -> None:
     error = story.attempt().error
     assert isinstance(error, ConflictError)
     assert story.executions()[0]["id"] in str(error)
-    assert "a guess is never canceled" in str(error)
+    assert "Guesses are never canceled" in str(error)
 
 
 @EVERY_UNMARKED

@@ -33,6 +33,13 @@ def test_every_folder_of_the_package_and_of_the_repository_has_its_line() -> Non
     assert [name for name in FOLDERS if f"`{name}/`" not in PAGE] == []
 
 
+def test_every_module_at_the_root_of_a_package_has_its_line() -> None:
+    modules = {file.stem for file in (ROOT / "airflow_provider").glob("*.py")} - {"__init__"}
+    assert [name for name in sorted(modules) if f"`airflow_provider/{name}.py`" not in PAGE] == []
+    packages = [folder.parent.name for folder in ROOT.glob("airflow_provider*/__init__.py")]
+    assert [name for name in packages if f"`{name}/" not in PAGE] == []
+
+
 def test_nothing_is_said_twice_in_the_glossary() -> None:
     words = re.findall(r"^\| ([^|]+) \|", PAGE.partition("## Glossary")[2], re.MULTILINE)[2:]
     assert len(words) > 20

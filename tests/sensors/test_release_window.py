@@ -171,7 +171,7 @@ def test_windows_that_are_kept_in_a_file_are_read_again_while_the_sensor_sleeps(
     [
         ("file:/nowhere/windows.yaml", "could not read file:/nowhere/windows.yaml: No such file"),
         ("file:no_such_windows.yaml", "a relative path starts in /"),
-        ("variable:no_such_windows", "Airflow finds no Variable 'no_such_windows'; create it under Admin, Variables"),
+        ("variable:no_such_windows", "Variable 'no_such_windows' does not exist; create it under Admin, Variables"),
     ],
 )
 def test_windows_that_cannot_be_read_are_refused(windows, problem):

@@ -139,7 +139,7 @@ class Releases(Approvals):
         """The release that waits for an approval now."""
         last = self.row[-1]
         if self.world.now < last.asked_at:
-            raise ConflictError("the release waits for no approval now", call=CALL)
+            raise ConflictError("the release has no pending approval", call=CALL)
         return last.release
 
     def is_waiting_for(self, release: int, name: str) -> bool | None:

@@ -216,7 +216,7 @@ class AskCarrier(AnswerCarrier):
         if then == "fail":
             question.end_late()
         else:
-            question.answers.append(Answer(decision=then, name="nobody in time (on_no_response)"))
+            question.answers.append(Answer(decision=then, name="on_no_response (nobody answered in time)"))
             question.decision = then
         yield from self._note_question(question)
         if then == "fail":

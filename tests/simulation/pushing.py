@@ -12,7 +12,7 @@ from airflow_provider.core.canceling import RESUMED
 from airflow_provider.core.waiting import Outcome, Wait, named_exactly
 from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
-from airflow_provider.webhooks.handling import LOOK_AGAIN
+from airflow_provider.webhooks.handling import POLL_DELAYS
 from tests.simulation.airflow import NOTICED, Airflow, Task
 from tests.simulation.carrying_out import MARKER_XCOM
 from tests.simulation.triggerers import Trigger
@@ -69,7 +69,7 @@ class Pushes:
         ref = {"system": job.system or "vendor", "kind": "execution", "id": job.id, "place": self.server.place}
         claims_end = job.is_over
         seen = yield from self._observed(ref)
-        for pause in LOOK_AGAIN if claims_end else ():
+        for pause in POLL_DELAYS if claims_end else ():
             if seen and seen.state.is_terminal:
                 break
             yield pause

@@ -64,7 +64,7 @@ class ReleaseCarrier(AnswerCarrier):
             yield from self._answer_once(notes)
         else:
             if (yield from self._is_waiting_for(notes)) is False:
-                raise ConflictError(f"release {release} waits for no approval", call=Call(system="vendor"))
+                raise ConflictError(f"release {release} has no pending approval", call=Call(system="vendor"))
             yield from self._answer_now(notes)
         yield from self._wait_until_taken(notes)
         yield from self._note(notes, is_done=True)

@@ -12,7 +12,7 @@ OF_ANY = (
     "Could not find out whether the cleared",
     "could be what this task has started",
     "which this task probably started",
-    "or that may still begin",
+    "unless its own execution has yet to begin",
 )
 """Parts of lines about an execution whose name nobody knows."""
 
@@ -53,7 +53,7 @@ def is_left_knowingly(job: Job) -> bool:
 def was_canceled_in_vain(double: Job) -> bool:
     """Whether it began late, and the vendor has accepted its cancel without effect."""
     named = _lines_about(double)
-    return bool(named) and "of a start of this task: canceling it" in named[-1]
+    return bool(named) and "from a start of this task: canceling it" in named[-1]
 
 
 def _lines_about(job: Job) -> list[str]:

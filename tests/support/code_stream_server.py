@@ -32,7 +32,7 @@ class Server:
     :ivar now: the server's clock, in epoch microseconds; it moves with every change.
     :ivar lists: rows of the other lists by path; given in their own order, whatever is asked for.
     :ivar total: how it writes the number of rows of a list.
-    :ivar before_page: called before each page of the feed with its ``$skip``.
+    :ivar before_page: called before each page of the list of updates with its ``$skip``.
     """
 
     def __init__(self, scripted: Scripted, *, order: str = "kept", filter_: str = "kept") -> None:
@@ -66,7 +66,7 @@ class Server:
         self.move("nobody", "RUNNING")
 
     def asked(self) -> list[str]:
-        """What was asked for since this was last called: ``feed``, ``newest``, ``filter``, an execution's id, or the
+        """What was asked for since this was last called: ``updates``, ``newest``, ``filter``, an execution's id, or the
         path of another list."""
         asked, self.scripted.requests[:] = [self._kind(each) for each in self.scripted.requests], []
         return [each for each in asked if each != "login"]
@@ -79,7 +79,7 @@ class Server:
             return "login" if request.method == "POST" else below.rpartition("/")[2]
         if "$filter" in request.query:
             return "filter"
-        return "feed" if "_updateTimeInMicros" in request.query["$orderby"] else "newest"
+        return "updates" if "_updateTimeInMicros" in request.query["$orderby"] else "newest"
 
     def _answer(self, request: Received) -> Reply:
         kind = self._kind(request)
@@ -90,7 +90,7 @@ class Server:
         if kind in self.lists:
             skip, top = int(request.query["$skip"]), int(request.query["$top"])
             return self._page(kind, self.lists[kind], skip, top)
-        if kind in ("feed", "newest", "filter"):
+        if kind in ("updates", "newest", "filter"):
             return self._list(request.query, kind)
         row = self.rows.get(kind)
         return (200, {}, {**row, "output": {"id": kind}}) if row else (404, {}, None)
@@ -104,9 +104,9 @@ class Server:
             wanted = re.findall("id eq '([^']*)'", query["$filter"])
             wanted = wanted[:1] if self.filter == "first term" else wanted
             rows = rows if self.filter == "ignored" else [row for row in rows if row["id"] in wanted]
-        elif self.order.isdecimal() and kind == "feed":
+        elif self.order.isdecimal() and kind == "updates":
             return int(self.order), {}, None
-        elif kind == "feed":
+        elif kind == "updates":
             self.before_page(skip)
             rows = list(self.rows.values())
         if self.order == "kept" and kind != "filter":

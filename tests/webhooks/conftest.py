@@ -132,7 +132,7 @@ def route(mocker: MockerFixture) -> Iterator[Route]:
     mocker.patch.object(clients, "kept", {})
     mocker.patch.object(counting, "swept_at", {})
     mocker.patch.object(webhook_app, "READ_EVERY", 0.0)
-    mocker.patch.object(handling, "LOOK_AGAIN", ())
+    mocker.patch.object(handling, "POLL_DELAYS", ())
     with Route() as route:
         yield route
 

@@ -200,7 +200,7 @@ def test_an_end_that_the_system_shows_only_after_its_report_was_answered_ends_th
     systems, route: Route, mocker: MockerFixture
 ) -> None:
     mocker.patch.object(occurrences, "PAUSE", 0.01)
-    mocker.patch.object(handling, "LOOK_AGAIN", (0.1,) * 100)
+    mocker.patch.object(handling, "POLL_DELAYS", (0.1,) * 100)
     task = Deferred(systems)
     assert send(route, "cocktail", task.id) == 200
     assert task.task.state == "deferred"
@@ -212,7 +212,7 @@ def test_an_end_that_the_system_shows_only_after_its_report_was_answered_ends_th
 def test_an_end_that_was_reported_while_the_system_did_not_answer_ends_the_wait_all_the_same(
     systems, route: Route, mocker: MockerFixture
 ) -> None:
-    mocker.patch.object(handling, "LOOK_AGAIN", (0.1,) * 100)
+    mocker.patch.object(handling, "POLL_DELAYS", (0.1,) * 100)
     task = Deferred(systems)
     task.end()
     systems.fault("cocktail", "status", method="GET", status=502, times=5)

@@ -85,7 +85,7 @@ class Builds:
         except ConflictError as error:
             if build_error_number(error.code) != "004":
                 raise
-            summary = f"an earlier run of build {build_seq} has used the tag {tag_name!r}: tag_name must be another one"
+            summary = f"tag {tag_name!r} was already used by a run of build {build_seq}; choose another tag_name"
             raise ConflictError(summary, call=error.call, effect=error.effect) from None
         try:
             execution = execution_of(run, run_reference("", build_seq, tag_name or ""))

@@ -12,7 +12,7 @@ from airflow_provider.clients.cocktail.paths import DEFAULT_PREFIX, Paths
 from airflow_provider.clients.cocktail.references import SYSTEM
 from airflow_provider.clients.cocktail.run_waits import BuildRunWaits
 from airflow_provider.clients.cocktail.runs import Runs
-from airflow_provider.clients.cocktail.wire import Wire, no_way
+from airflow_provider.clients.cocktail.wire import Wire, unavailable
 from airflow_provider.clients.transport import TransportOptions
 from airflow_provider.exceptions import ReleasePipelineError
 
@@ -83,4 +83,6 @@ class CocktailClient(ReleaseClient):
                     raise
             paths = self._wire.paths
             return f"Cocktail Cloud accepts the token ({paths.method(use)} {paths.template(use)})"
-        raise no_way("only starting a build could test the connection, because no other call is available", refused)
+        raise unavailable(
+            "only starting a build could test the connection, because no other call is available", refused
+        )

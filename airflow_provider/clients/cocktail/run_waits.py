@@ -20,7 +20,7 @@ from airflow_provider.clients.cocktail.run_execution import execution_of, state_
 from airflow_provider.clients.cocktail.run_list import Excerpt, decode_runs, excerpts_of_runs, shows
 from airflow_provider.clients.cocktail.run_log import new_lines
 from airflow_provider.clients.cocktail.runs import Runs
-from airflow_provider.clients.cocktail.wire import Wire, no_way
+from airflow_provider.clients.cocktail.wire import Wire, unavailable
 from airflow_provider.clients.echoes import Echoes
 from airflow_provider.clients.listing import LARGEST_OF_MANY, Listing, Remembered
 from airflow_provider.clients.memory import Recent
@@ -120,7 +120,7 @@ class BuildRunWaits(Waitable):
             runs = self._runs.list(build_seq)
         except ReleasePipelineError as error:
             if is_path_missing(error):
-                raise no_way("could not find out whether an earlier attempt started the build", [error]) from None
+                raise unavailable("could not find out whether an earlier attempt started the build", [error]) from None
             raise
         marked = [run for run in runs if marker in str(run.get("runDesc") or "")]
         marked.sort(key=lambda run: fields.number(run.get("buildRunSeq")) or 0)
@@ -166,19 +166,19 @@ class BuildRunWaits(Waitable):
                     raise
                 refused.append(error)
         if not build_seq:
-            raise no_way(f"could not read build run {run_seq}, nor its build's list without build_seq", refused)
+            raise unavailable(f"could not read build run {run_seq}, nor its build's list without build_seq", refused)
         try:
             runs = self._runs.list(build_seq)
         except ReleasePipelineError as error:
             self._status_is_missing = False
             if is_path_missing(error):
-                raise no_way(f"could not read build run {run_seq}", [*refused, error]) from None
+                raise unavailable(f"could not read build run {run_seq}", [*refused, error]) from None
             raise
         self._status_is_missing = True
         for run in runs:
             if fields.number_text(run.get("buildRunSeq")) == run_seq:
                 return run
-        raise self._wire.not_found("list", f"build {build_seq} has no build run {run_seq}, or no longer")
+        raise self._wire.not_found("list", f"build run {run_seq} of build {build_seq} does not exist or was deleted")
 
     def _list_if_published(self, build_seq: str) -> Sequence[Document]:
         try:

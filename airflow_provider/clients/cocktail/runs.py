@@ -23,12 +23,12 @@ class Runs:
     def get(self, build_run_seq: int | str) -> BuildRun:
         """One run with its steps.
 
-        :raises NotFoundError: there is no such run, or no longer.
+        :raises NotFoundError: the run does not exist or was deleted.
         """
         build_run_seq = self._wire.number("build_run_seq", build_run_seq)
         data = self._wire.send("status", build_run_seq=build_run_seq)
         if data is None:
-            raise self._wire.not_found("status", f"there is no build run {build_run_seq}, or no longer")
+            raise self._wire.not_found("status", f"build run {build_run_seq} does not exist or was deleted")
         run = self._wire.object_of("status", data)
         if fields.number_text(run.get("buildRunSeq")) != build_run_seq:
             raise self._wire.unexpected(
@@ -39,7 +39,7 @@ class Runs:
     def can_be_read(self, build_run_seq: int | str) -> bool:
         """Whether the installation and the token allow reading a run by its number.
 
-        :raises NotFoundError: there is no such run, or no longer.
+        :raises NotFoundError: the run does not exist or was deleted.
         """
         try:
             self.get(build_run_seq)

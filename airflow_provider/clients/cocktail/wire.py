@@ -205,11 +205,11 @@ class Wire:
         return UnexpectedResponseError(summary, call=Call(system=SYSTEM, path=path), effect=Effect.UNKNOWN)
 
 
-def no_way(what: str, refused: Sequence[ReleasePipelineError]) -> ReleasePipelineError:
-    """An error that names the missing calls, and what can be done about it."""
+def unavailable(what: str, refused: Sequence[ReleasePipelineError]) -> ReleasePipelineError:
+    """An error naming the unavailable calls and the remedy."""
     reasons = []
     for error in refused:
-        why = "the token does not allow it" if isinstance(error, PermissionDeniedError) else "not published"
+        why = "the token lacks the permission" if isinstance(error, PermissionDeniedError) else "not published"
         reasons.append(f"{error.method} {error.path}: {why}" if error.path else error.summary)
     cause: type[ReleasePipelineError] = ConnectionConfigError
     if any(isinstance(error, PermissionDeniedError) for error in refused):

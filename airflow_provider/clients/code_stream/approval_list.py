@@ -53,7 +53,7 @@ def asked_for(
 
 def ended_unasked(execution: Execution) -> str:
     """The message about an execution that ended without asking for an approval."""
-    return f"execution {execution.id} ended ({execution.status}) and waits for no approval"
+    return f"execution {execution.id} ended ({execution.status}); it has no pending approval"
 
 
 def _is_for(operation: Document, ref: ExecutionRef) -> bool:

@@ -59,7 +59,7 @@ class Approvals:
     def find_pending(self, execution_id: str) -> str:
         """The id of the user operation that an execution waits for.
 
-        :raises ConflictError: it waits for none now.
+        :raises ConflictError: it has no pending approval.
         """
         pending = pending_operations(self._wire)
         if operation := operation_for(pending, pending_approval_reference(execution_id, "")):
@@ -67,7 +67,7 @@ class Approvals:
         execution = self._placed(self._executions.observe(execution_reference(execution_id)))
         if execution.state.is_terminal:
             raise self._wire.conflict(ended_unasked(execution))
-        raise self._wire.conflict(f"execution {execution_id} waits for no approval now")
+        raise self._wire.conflict(f"execution {execution_id} has no pending approval")
 
     def answer(self, user_operation_id: str, approve: bool, message: str | None = None) -> UserOperation:
         """Approve or reject, and check that it took effect. The same answer may be given twice.

@@ -127,7 +127,7 @@ def _asked(parts: list[tuple[str, Document]]) -> str | None:
             question = f": {summary}" if (summary := as_text(given.get("summary") or "")) else ""
             approvers = given.get("approvers")
             names = ", ".join(map(str, approvers)) if isinstance(approvers, list) else as_text(approvers or "")
-            asked.append(f"{name} asks{question}" + (f" ({names} may answer)" if names else ""))
+            asked.append(f"{name} requests approval{question}" + (f" (approvers: {names})" if names else ""))
     return "; ".join(asked) or None
 
 

@@ -10,9 +10,9 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from airflow_provider.clients.code_stream.execution_document import MAY_BE_ROLLED_BACK, read_execution
-from airflow_provider.clients.code_stream.execution_feed import Feed
 from airflow_provider.clients.code_stream.execution_list import marked_runs, newest_unfinished
 from airflow_provider.clients.code_stream.execution_lookup import Lookup
+from airflow_provider.clients.code_stream.execution_updates import Updates
 from airflow_provider.clients.code_stream.execution_watch import Watch
 from airflow_provider.clients.code_stream.executions import Executions
 from airflow_provider.clients.code_stream.fields import Document
@@ -41,7 +41,7 @@ class ExecutionWaits(Waitable):
         self._wire, self._executions = wire, executions
         self._doubts = Doubts()
         lookup = Lookup(wire, executions.get)
-        self._watch = Watch(Feed(wire), lookup, self.judged, partial(newest_unfinished, wire))
+        self._watch = Watch(Updates(wire), lookup, self.judged, partial(newest_unfinished, wire))
 
     def observe(self, ref: ExecutionRef) -> Execution:
         return self.judged(self._executions.get(ref["id"]))

@@ -1,4 +1,4 @@
-"""Watches many executions at once: with the feed of changes, and with a slow sweep by id as a safety net."""
+"""Watches many executions at once: with the list of their updates, and with a slow sweep by id as a safety net."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from functools import partial
 import msgspec
 
 from airflow_provider.clients.code_stream.execution_document import MAY_BE_ROLLED_BACK, state_of
-from airflow_provider.clients.code_stream.execution_feed import CLOCK_SKEW, Excerpt, Feed, UpdatesReading, excerpt_of
 from airflow_provider.clients.code_stream.execution_lookup import Lookup
+from airflow_provider.clients.code_stream.execution_updates import (
+    CLOCK_SKEW,
+    Excerpt,
+    Updates,
+    UpdatesReading,
+    excerpt_of,
+)
 from airflow_provider.clients.code_stream.fields import Document, fields_of
 from airflow_provider.clients.decoding import loads
 from airflow_provider.clients.listing import may_be_kept
@@ -22,11 +28,11 @@ from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionRef
 
 SWEEP = 540.0
-"""Seconds after which an execution is polled by its id, whatever the feed says; spread over the second half."""
+"""Seconds after which an execution is polled by its id, whatever that list shows; spread over the second half."""
 OVERDUE = 60.0
 """Seconds for which a sweep may wait for others to share its request."""
 SOME_PAGES = 2
-"""Pages of the feed that are worth reading even for few executions."""
+"""Pages of the list of updates that are worth reading even for few executions."""
 
 
 class Known(msgspec.Struct):
@@ -46,17 +52,17 @@ class Known(msgspec.Struct):
 class Watch:
     """:param read: makes an execution from a document.
     :param newest: finds those of some executions that a list of the newest shows unfinished, for servers without a
-        feed.
+        list of updates.
     """
 
     def __init__(
         self,
-        feed: Feed,
+        updates: Updates,
         lookup: Lookup,
         read: Callable[[Document], Execution],
         newest: Callable[[Sequence[str]], dict[str, Document]],
     ) -> None:
-        self._feed, self._lookup, self._read, self._newest = feed, lookup, read, newest
+        self._updates, self._lookup, self._read, self._newest = updates, lookup, read, newest
         self._known: Recent[str, Known] = Recent()
 
     def __len__(self) -> int:
@@ -70,10 +76,10 @@ class Watch:
         # An execution that several ask for is polled once, and right away.
         alone = {execution_id for execution_id, count in asked.items() if count == 1}
         if len(known) < 2:
-            # The feed would cost as much as polling by id, and say less.
-            found = self._poll(known, (), self._feed.known, but_for=())
-        elif reading := self._read_feed(known):
-            found = self._take_from_feed(known, reading)
+            # The list of updates would cost as much as polling by id, and say less.
+            found = self._poll(known, (), self._updates.known, but_for=())
+        elif reading := self._read_updates(known):
+            found = self._take_updates(known, reading)
             found |= self._sweep(known, found, reading)
             found |= self._poll(known, alone, reading.known, but_for=found)
         else:
@@ -81,7 +87,7 @@ class Watch:
             found |= self._poll(known, alone, None, but_for=found)
         return [found[ref["id"]] for ref in refs]
 
-    def _read_feed(self, known: Mapping[str, Known | None]) -> UpdatesReading | None:
+    def _read_updates(self, known: Mapping[str, Known | None]) -> UpdatesReading | None:
         def read_if_changed(row_id: str, excerpt: Excerpt, row: msgspec.Raw) -> Execution | None:
             if row_id not in known or ((before := known[row_id]) and before.excerpt == excerpt):
                 return None
@@ -91,10 +97,10 @@ class Watch:
 
         times = [each.known for each in known.values() if each and each.known is not None]
         most_pages = SOME_PAGES + len(known) // self._lookup.at_once
-        return self._feed.read(min(times, default=None), most_pages, read_if_changed)
+        return self._updates.read(min(times, default=None), most_pages, read_if_changed)
 
-    def _take_from_feed(self, known: Mapping[str, Known | None], reading: UpdatesReading) -> dict[str, Found]:
-        """Those for which the feed is enough: they have not changed, or their new state is not terminal."""
+    def _take_updates(self, known: Mapping[str, Known | None], reading: UpdatesReading) -> dict[str, Found]:
+        """Those for which the list is enough: they have not changed, or their new state is not terminal."""
         found: dict[str, Found] = {}
         for execution_id, before in known.items():
             row = reading.rows.get(execution_id)
@@ -124,7 +130,7 @@ class Watch:
     def _sweep(
         self, known: Mapping[str, Known | None], found: Mapping[str, Found], reading: UpdatesReading
     ) -> dict[str, Found]:
-        """Poll some by their ids although the feed shows no change, a few at a time but never too late."""
+        """Poll some by their ids although the list shows no change, a few at a time but never too late."""
         now = time.monotonic()
         due = {
             execution_id: before
@@ -139,13 +145,13 @@ class Watch:
             document = listed or self._lookup.one(execution_id)
             seen = swept[execution_id] = self._take(execution_id, due[execution_id], document, reading.known)
             if isinstance(seen, Execution) and seen.status != due[execution_id].execution.status:
-                self._doubt_feed(execution_id, excerpt_of(fields_of(document)), reading)
+                self._doubt_updates(execution_id, excerpt_of(fields_of(document)), reading)
         return swept
 
-    def _doubt_feed(self, execution_id: str, excerpt: Excerpt, reading: UpdatesReading) -> None:
-        """Distrust the feed if it did not show a change of an execution, unless that was only a moment ago."""
+    def _doubt_updates(self, execution_id: str, excerpt: Excerpt, reading: UpdatesReading) -> None:
+        """Distrust the list if it did not show a change of an execution, unless that was only a moment ago."""
         if not (isinstance(excerpt.updated, int) and excerpt.updated > reading.newest - CLOCK_SKEW):
-            self._feed.distrust(f"the list of last changes did not show that execution {execution_id} changed")
+            self._updates.distrust(f"the list of last changes did not show that execution {execution_id} changed")
 
     def _poll(
         self, known: Mapping[str, Known | None], alone: Collection[str], up_to: int | None, *, but_for: Collection[str]

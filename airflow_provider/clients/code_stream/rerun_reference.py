@@ -101,7 +101,7 @@ def in_time(waiting: Execution) -> Execution:
         return waiting
     within = f"within {float(ref['start_timeout']):g} s"
     failure = (
-        f"event {ref['id']} has led to no execution {within}"
+        f"event {ref['id']} did not start an execution {within}"
         if ref["action"] == "rerun"
         else f"the execution of event {ref['id']} was not resumed {within}"
     )

@@ -75,13 +75,13 @@ class Reruns:
         """Send the request that reruns (or resumes) the event of an intent.
 
         :raises ConflictError: somebody else has rerun it since :meth:`prepare`, so that their executions could not be
-            told apart. Nothing was sent.
+            distinguished. Nothing was sent.
         """
         event_type, event_id = str(intent["event_type"]), str(intent["event_id"])
         if intent["action"] == "rerun" and (found := self._found_before_sending(intent)):
             raise self._wire.conflict(
                 f"event {event_id} has led to {found[0].ref['kind']} {found[0].id} since this rerun was prepared: "
-                "somebody else has rerun it, and the two executions could not be told apart"
+                "somebody else has rerun it, and the two executions could not be distinguished"
             )
         return self.follow(intent, self._events.rerun(event_type, event_id, intent["action"]))
 

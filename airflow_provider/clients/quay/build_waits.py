@@ -159,7 +159,9 @@ class BuildWaits(Waitable):
         execution = self._execution(build, ref)
         settling = self.settling_of(execution)
         if settling and not self._doubts.is_believed(ref["id"], settling):
-            return replace(execution, state=ExecutionState.RUNNING, message="expired, unless a late heartbeat comes")
+            return replace(
+                execution, state=ExecutionState.RUNNING, message="expired; a late heartbeat may still revive it"
+            )
         return with_digest(self._wire, execution) if execution.state is ExecutionState.SUCCEEDED else execution
 
     def _execution(self, build: Document, ref: ExecutionRef) -> Execution:

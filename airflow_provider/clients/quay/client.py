@@ -66,7 +66,7 @@ class QuayClient(ReleaseClient):
         return self._wire.registry
 
     def check(self) -> str:
-        path = self._wire.nobodys_path
+        path = self._wire.probe_path
         registry = self._wire.registry
         try:
             self._wire.ask_for_objects(path, "notifications")
@@ -74,8 +74,8 @@ class QuayClient(ReleaseClient):
             # Only Quay refuses in these words; any web server may have a success status for any path.
             if error.code != INSUFFICIENT_SCOPE:
                 raise UnexpectedResponseError(
-                    f"{registry} answers, but not like Quay ({error.summary}): do the connection's host and its extra "
-                    "`api_prefix` name the API of Quay?",
+                    f"{registry} answered, but not as Quay does ({error.summary}); check the connection's host and its "
+                    "extra `api_prefix`",
                     call=error.call,
                 ) from None
         return f"Quay at {registry} accepts the token; its permissions are decided for each repository"

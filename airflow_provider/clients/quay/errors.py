@@ -24,9 +24,7 @@ _NOT_ACCEPTED = (
     "the credentials of the connection are not accepted: its password must be a valid OAuth application token, not the "
     "token of a robot or a user's password"
 )
-_NO_API = (
-    "there is no API of Quay here: do the connection's host (without /api/v1) and its extra `api_prefix` lead to it?"
-)
+_NO_API = "no Quay API at this address; check the connection's host (without /api/v1) and its extra `api_prefix`"
 
 
 def read_error(answer: HttpAnswer) -> VendorError | None:

@@ -42,7 +42,7 @@ _RIGHTS = {
 }
 INSUFFICIENT_SCOPE = "insufficient_scope"
 
-_NOBODYS = "airflow-provider/connection-check"
+_PROBE_REPOSITORY = "airflow-provider/connection-check"
 """A repository that does not exist: requested with a valid token, Quay answers 403, with an invalid one 401."""
 
 _REPOSITORY_PAGE = "{base}/repository/{repository}"
@@ -77,9 +77,9 @@ class Wire:
         return self.prefix + urls.path("/repository/{+repository}" + below, repository=repository, **values)
 
     @property
-    def nobodys_path(self) -> str:
+    def probe_path(self) -> str:
         """Where a valid token is refused for lack of permission, and any other as not valid."""
-        return self.repository_path("/notification/", _NOBODYS)
+        return self.repository_path("/notification/", _PROBE_REPOSITORY)
 
     def notification_path(self, repository: str, uuid: str) -> str:
         return self.repository_path("/notification/{uuid}", repository, uuid=self.check_id("uuid", uuid))
@@ -166,7 +166,7 @@ class Wire:
     def check_token(self) -> None:
         """:raises AuthenticationError: Quay does not accept the token."""
         with suppress(PermissionDeniedError):
-            self.transport.request("GET", self.nobodys_path)
+            self.transport.request("GET", self.probe_path)
 
     # Answers
 

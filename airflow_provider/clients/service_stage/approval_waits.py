@@ -80,4 +80,4 @@ class ApprovalWaits(Waitable):
 
 
 def _not_asked_yet(ref: ExecutionRef, status: str) -> Execution:
-    return Execution(ref, ExecutionState.QUEUED, status, message="waits for no approval")
+    return Execution(ref, ExecutionState.QUEUED, status, message="has no pending approval")

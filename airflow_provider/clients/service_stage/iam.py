@@ -89,7 +89,8 @@ class IamTokenAuth(TokenAuth):
             )
         except _REFUSALS as error:
             raise _explained(
-                "IAM issues no token: check the connection's login and extras `domain_name`, `iam_url`, `project_id`",
+                "IAM refused to issue a token; check the connection's login and extras `domain_name`, `iam_url`, "
+                "`project_id`",
                 error,
             ) from None
         value = answer.headers.get("X-Subject-Token")
@@ -117,7 +118,7 @@ class IamTokenAuth(TokenAuth):
             self._project_id = retrying(self._current).project_id
         if self._project_id is None:
             raise ConnectionConfigError(
-                "IAM does not say which project its token is for: give the connection's extra `project_id`",
+                "IAM did not return the token's project; give the connection's extra `project_id`",
                 call=Call(system=self._transport.system),
             )
         return self._project_id

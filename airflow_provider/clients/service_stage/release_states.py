@@ -216,8 +216,8 @@ def is_of_another(record: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
 def overtaken(ref: ExecutionRef, later: str) -> Execution:
     """An execution that must have ended, because a later one was started, although nothing shows how."""
     if ref.get("action") == "stop":
-        return Execution(ref, ExecutionState.SUCCEEDED, "", message=f"ended: {later} came after it")
-    summary = f"ended, but the records do not show how, before {later}"
+        return Execution(ref, ExecutionState.SUCCEEDED, "", message=f"ended: superseded by {later}")
+    summary = f"ended before {later}; the records do not show how"
     return Execution(ref, ExecutionState.FAILED, "", message=summary)
 
 

@@ -110,7 +110,7 @@ class Releases:
         }
         return self._placed(self._accepted(ref, reply))
 
-    def what_a_stop_ends(self, name_or_id: str) -> Execution:
+    def find_stoppable(self, name_or_id: str) -> Execution:
         """The execution that a stop of this release task would act on now, for :meth:`stop`.
 
         Its reference holds the id of the record; if there is none for what the list shows, "" and the time at which
@@ -134,8 +134,8 @@ class Releases:
     def stop(self, ref: ExecutionRef) -> Execution:
         """Stop this execution, unless it has ended, or is stopped or stopping by then; never a later one.
 
-        :param ref: as returned by :meth:`what_a_stop_ends`.
-        :raises ConflictError: it is not known whether it is still the last one; or it is of another system.
+        :param ref: as returned by :meth:`find_stoppable`.
+        :raises ConflictError: it is not known whether it is still the latest; or it is of another system.
         """
         self._check_place(ref)
         return self._placed(self._stop(ref))
@@ -230,8 +230,8 @@ class Releases:
     def _refuse_unless_last(self, ref: ExecutionRef, *, is_last: bool) -> None:
         if not is_last:
             raise ConflictError(
-                f"could not find out whether release {ref['id'] or 'without a record'} is still the last one of "
-                f"release task {ref['pipeline_id']}: nothing was stopped",
+                f"could not find out whether release {ref['id'] or 'without a record'} is still the latest of "
+                f"release task {ref['pipeline_id']}; nothing was stopped",
                 call=Call(system=SYSTEM),
             )
 

@@ -35,7 +35,7 @@ def test_a_missing_status_path_is_replaced_by_the_list(stand: Stand, mode: str) 
 @pytest.mark.parametrize(
     ("routes", "cause", "message"),
     [
-        ({"status": "403", "list": "403"}, PermissionDeniedError, "GET /cocktail/v1/build/run/1: the token does not"),
+        ({"status": "403", "list": "403"}, PermissionDeniedError, "GET /cocktail/v1/build/run/1: the token lacks"),
         ({"status": "403", "list": "404"}, PermissionDeniedError, "GET /cocktail/v1/build/run: not published"),
         ({"status": "404", "list": "K8sApiStatus404"}, UnexpectedResponseError, "`api_prefix` and `paths`"),
     ],
@@ -147,5 +147,5 @@ def test_the_check_distinguishes_a_wrong_token_from_one_that_may_read_nothing(st
     with pytest.raises(AuthenticationError):
         stand.client(token="wrong").check()
     token = stand.post("actions", system="cocktail", action="issue_token", scopes=["run"])["token"]
-    with pytest.raises(PermissionDeniedError, match="the token does not allow it"):
+    with pytest.raises(PermissionDeniedError, match="the token lacks the permission"):
         stand.client(token=token).check()

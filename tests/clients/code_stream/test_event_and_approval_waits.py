@@ -8,7 +8,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from airflow_provider.clients import retries
-from airflow_provider.clients.code_stream import event_waits, execution_feed, execution_watch
+from airflow_provider.clients.code_stream import event_waits, execution_updates, execution_watch
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.support.code_stream_server import SECOND, Clock, Server
 from tests.support.scripted import Scripted
@@ -25,7 +25,7 @@ def _short_pauses(mocker: MockerFixture) -> None:
 @pytest.fixture
 def clock(mocker: MockerFixture) -> Clock:
     clock = Clock()
-    for module in (event_waits, execution_feed, execution_watch):
+    for module in (event_waits, execution_updates, execution_watch):
         mocker.patch.object(module, "time", clock)
     return clock
 
@@ -115,7 +115,7 @@ def test_a_new_wait_for_an_event_observes_the_old_ones(scripted: Scripted, clock
 
 
 @pytest.mark.parametrize("count", [2, 100, 1000])
-def test_waits_for_approvals_cost_one_list_and_the_feed(scripted: Scripted, clock: Clock, count: int) -> None:
+def test_waits_for_approvals_cost_one_list_and_that_of_updates(scripted: Scripted, clock: Clock, count: int) -> None:
     server = Server(scripted)
     server.lists[OPERATIONS] = []
     executions = server.start_many(count)
@@ -125,7 +125,7 @@ def test_waits_for_approvals_cost_one_list_and_the_feed(scripted: Scripted, cloc
     for _ in range(3):
         server.asked()
         assert fetch(server, known) == [None] * count
-        assert server.asked() == [OPERATIONS, "feed"]
+        assert server.asked() == [OPERATIONS, "updates"]
     server.lists[OPERATIONS] = [{"id": "op", "status": "ACTIVE", "executionLink": "/codestream/api/executions/e0"}]
     server.move("e0", "WAITING")
     server.move("e1", "COMPLETED")

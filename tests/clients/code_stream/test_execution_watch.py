@@ -10,7 +10,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from airflow_provider.clients import memory, retries
-from airflow_provider.clients.code_stream import CodeStreamClient, execution_feed, execution_watch
+from airflow_provider.clients.code_stream import CodeStreamClient, execution_updates, execution_watch
 from airflow_provider.clients.code_stream.execution_document import STATES
 from airflow_provider.clients.waitable import Observation
 from airflow_provider.exceptions import NotFoundError, ReleasePipelineError, ServerUnavailableError
@@ -33,7 +33,7 @@ def _short_times(mocker: MockerFixture) -> None:
 @pytest.fixture
 def clock(mocker: MockerFixture) -> Clock:
     clock = Clock()
-    for module in (execution_feed, memory, execution_watch):
+    for module in (execution_updates, memory, execution_watch):
         mocker.patch.object(module, "time", clock)
     return clock
 
@@ -87,11 +87,11 @@ def test_while_nothing_happens_any_number_of_waits_costs_one_request(scripted: S
     server.move("e0", "COMPLETED")
     news = waits.fetch()
     assert [(each.id, each.status, each.outputs) for each in news.values()] == [("e0", "COMPLETED", {"id": "e0"})]  # type: ignore[union-attr]
-    assert server.asked() == (["e0"] if count == 1 else ["feed", "e0"])
+    assert server.asked() == (["e0"] if count == 1 else ["updates", "e0"])
 
 
 def test_the_sandbox_is_watched_at_the_same_price(control: Control, mocker: MockerFixture) -> None:
-    mocker.patch.object(execution_feed, "CLOCK_SKEW", SECOND // 10)
+    mocker.patch.object(execution_updates, "CLOCK_SKEW", SECOND // 10)
     control.post("reset", speed=0.001)
     client = CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN)
     pipeline = client.pipelines.find("Deploy shop", "retail")["id"]
@@ -155,7 +155,7 @@ def test_what_is_remembered_of_executions_is_small_whatever_they_say(scripted: S
     assert waits.statuses() == {"e0": "RUNNING", "e1": "WAITING", "e2": "COMPLETED"}
 
 
-def test_a_feed_whose_number_of_rows_is_a_text_is_read_like_any_other(scripted: Scripted) -> None:
+def test_a_list_of_updates_whose_number_of_rows_is_a_text_is_read_like_any_other(scripted: Scripted) -> None:
     server = Server(scripted)
     server.total = str
     waits = Waits(server.client, server.start_many(3))
@@ -163,7 +163,7 @@ def test_a_feed_whose_number_of_rows_is_a_text_is_read_like_any_other(scripted: 
     server.asked()
     server.move("e1", "WAITING")
     assert [seen.status for seen in waits.fetch().values() if isinstance(seen, Execution)] == ["WAITING"]
-    assert server.asked() == ["feed"]
+    assert server.asked() == ["updates"]
 
 
 def test_a_page_full_of_changes_is_read_on(scripted: Scripted) -> None:
@@ -175,7 +175,7 @@ def test_a_page_full_of_changes_is_read_on(scripted: Scripted) -> None:
         server.move(f"e{number}", "WAITING", later=1)
     server.asked()
     assert len(waits.fetch()) == 300
-    assert server.asked() == ["feed"] * 4
+    assert server.asked() == ["updates"] * 4
     assert set(waits.statuses().values()) == {"WAITING", "RUNNING"}
 
 
@@ -195,7 +195,7 @@ def test_what_changed_in_a_burst_is_not_read_again_and_again(scripted: Scripted,
     assert costs[2:] == [1, 1]
 
 
-def test_a_feed_with_more_changes_than_waits_is_left_for_reads_by_id(scripted: Scripted) -> None:
+def test_a_list_of_updates_with_more_changes_than_waits_is_left_for_reads_by_id(scripted: Scripted) -> None:
     server = Server(scripted)
     waits = Waits(server.client, server.start_many(2))
     server.idle()
@@ -207,7 +207,7 @@ def test_a_feed_with_more_changes_than_waits_is_left_for_reads_by_id(scripted: S
         server.start(f"another{number}")
     server.asked()
     assert [each.status for each in waits.fetch().values()] == ["PAUSED"]  # type: ignore[union-attr]
-    assert server.asked() == ["feed", "feed", "filter"]
+    assert server.asked() == ["updates", "updates", "filter"]
 
 
 @pytest.mark.parametrize("filter_", ["ignored", "first term", "400", "500"])
@@ -217,12 +217,12 @@ def test_that_a_filter_is_not_understood_is_learned_once(scripted: Scripted, fil
     waits = Waits(server.client, server.start_many(60))
     waits.fetch()
     first = server.asked()
-    assert (first.count("filter"), len(first)) == (1, 2 + 60 - execution_feed.FIRST_PAGE)
+    assert (first.count("filter"), len(first)) == (1, 2 + 60 - execution_updates.FIRST_PAGE)
     newcomers = [waits.add(server.start(f"late{number}")) for number in range(5)]
     for stranger in strangers:
         server.move(stranger["id"], "PAUSED")
     waits.fetch(*newcomers)
-    assert server.asked() == ["feed"] + [f"late{number}" for number in range(5)]
+    assert server.asked() == ["updates"] + [f"late{number}" for number in range(5)]
 
 
 # --- that nothing is missed
@@ -336,7 +336,7 @@ def test_what_moves_up_because_others_were_deleted_while_pages_are_read_is_not_m
     server.before_page = delete
     waits.fetch()
     for number in range(221):
-        # A page of the feed now ends just below what the first fetch saw, and above what it may have missed.
+        # A page of the list now ends just below what the first fetch saw, and above what it may have missed.
         server.start(f"other{number}")
     waits.fetch()
     assert waits.ended == {80: "COMPLETED"}
@@ -359,10 +359,10 @@ def test_a_server_that_was_set_back_is_asked_by_id(scripted: Scripted) -> None:
     server.move("e42", "WAITING")
     server.asked()
     assert [each.id for each in waits.fetch().values()] == ["e42"]  # type: ignore[union-attr]
-    assert server.asked() == ["feed"]
+    assert server.asked() == ["updates"]
 
 
-def test_the_sweep_finds_what_the_feed_hides_and_the_feed_is_not_trusted_again(
+def test_the_sweep_finds_what_the_list_of_updates_hides_and_that_is_not_trusted_again(
     scripted: Scripted, mocker: MockerFixture
 ) -> None:
     mocker.patch.object(execution_watch, "SWEEP", 0.0)
@@ -374,7 +374,7 @@ def test_the_sweep_finds_what_the_feed_hides_and_the_feed_is_not_trusted_again(
     assert {each.id: each.status for each in waits.fetch().values()} == {"e3": "COMPLETED"}  # type: ignore[union-attr]
     server.asked()
     waits.fetch()
-    assert "feed" not in server.asked()
+    assert "updates" not in server.asked()
 
 
 def test_every_execution_is_read_by_its_id_at_times_spread_evenly(scripted: Scripted, clock: Clock) -> None:
@@ -388,7 +388,7 @@ def test_every_execution_is_read_by_its_id_at_times_spread_evenly(scripted: Scri
         server.asked()
         assert waits.fetch() == {}
         polls = server.asked()
-        assert polls.count("feed") == 1
+        assert polls.count("updates") == 1
         swept.append(len(polls) - 1)
     assert max(swept) <= 2, "not all at once"
     assert 4 * 2 <= sum(swept) <= 4 * 8, "each two to four times in twenty minutes, fifty with a request"
@@ -445,7 +445,7 @@ def test_an_error_of_the_connection_costs_no_more_requests_and_loses_nothing(scr
     server.move("e7", "PAUSED")
     server.asked()
     assert list(waits.fetch()) == [7]
-    assert server.asked() == ["feed"]
+    assert server.asked() == ["updates"]
     assert waits.fetch() == {}
 
 
@@ -456,11 +456,13 @@ def test_one_that_disappears_and_returns_is_reported_again(scripted: Scripted, c
     waits.fetch()
     row = server.rows.pop("e1")
     clock.now += 601
-    assert [type(each) for each in waits.fetch().values()] == [NotFoundError], "the sweep sees what a feed cannot show"
+    assert [type(each) for each in waits.fetch().values()] == [NotFoundError], (
+        "the sweep sees what the list cannot show"
+    )
     server.rows["e1"] = row
     server.asked()
     assert [each.id for each in waits.fetch().values()] == ["e1"], "a single poll tells more than a list"  # type: ignore[union-attr]
-    assert server.asked() == ["feed", "e1"]
+    assert server.asked() == ["updates", "e1"]
     assert waits.fetch() == {}
 
 
@@ -472,7 +474,7 @@ def test_one_that_was_deleted_is_missed_in_a_list_that_was_read_whole(scripted: 
     del server.rows["e1"]
     server.asked()
     assert [(number, type(each)) for number, each in waits.fetch().items()] == [(1, NotFoundError)]
-    assert server.asked() == ["feed", "e1"]
+    assert server.asked() == ["updates", "e1"]
 
 
 def test_executions_that_nobody_waits_for_are_forgotten(scripted: Scripted, clock: Clock) -> None:
@@ -484,7 +486,7 @@ def test_executions_that_nobody_waits_for_are_forgotten(scripted: Scripted, cloc
         assert waits.fetch(*range(20)) == {}
     server.asked()
     waits.fetch()
-    assert server.asked() == ["feed", "filter"], "those that were forgotten are looked at anew"
+    assert server.asked() == ["updates", "filter"], "those that were forgotten are looked at anew"
 
 
 def test_threads_may_fetch_at_once(scripted: Scripted) -> None:

@@ -602,7 +602,7 @@ def test_a_rerun_that_has_led_to_nothing_in_time_has_failed(
     let_pass_for_the_worker(601.0, control, mocker)
     failed = client.observe(ref)
     assert (failed.state, failed.ref) == (S.FAILED, ref | {"place": client.place})
-    assert str(failed.message) == f"event {event['id']} has led to no execution within 600 s: {event['message']}"
+    assert str(failed.message) == f"event {event['id']} did not start an execution within 600 s: {event['message']}"
     assert not client.needs_cancel(failed)
     assert client.fetch([seen]) == [failed]
     with pytest.raises(ConflictError, match="not led to an execution") as caught:

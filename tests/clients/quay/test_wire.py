@@ -160,7 +160,7 @@ def test_the_check_finds_a_wrong_url(stand: Stand, prefix: str) -> None:
     ],
 )
 def test_the_check_does_not_take_any_web_server_for_a_quay(scripted: Scripted, answer: Any) -> None:
-    with pytest.raises(UnexpectedResponseError, match=r"not like Quay.*api_prefix"):
+    with pytest.raises(UnexpectedResponseError, match=r"not as Quay does.*api_prefix"):
         scripted_client(scripted, answer).check()
 
 

@@ -74,7 +74,7 @@ def _wait(client: ServiceStageClient, run: Execution, *states: str) -> Execution
 
 
 def _stop(client: ServiceStageClient, name: str = "shop-release") -> Execution:
-    return client.releases.stop(client.releases.what_a_stop_ends(name).ref)
+    return client.releases.stop(client.releases.find_stoppable(name).ref)
 
 
 def _state(server: SandboxServer, run: Execution) -> str:
@@ -215,7 +215,7 @@ def test_a_stop_of_what_has_stopped_or_ended_is_no_error(client: ServiceStageCli
     ended = _stop(client)
     assert (ended.state, ended.message) == (ExecutionState.SUCCEEDED, "released before it could be stopped")
     with pytest.raises(ConflictError, match="never executed"):
-        client.releases.what_a_stop_ends("broken-release")
+        client.releases.find_stoppable("broken-release")
 
 
 @pytest.mark.parametrize("switches", [{}, {"record_lag": 0.2}, {"record_status": False}])
@@ -226,7 +226,7 @@ def test_a_stop_that_is_repeated_leaves_the_version_alone_that_was_started_since
     pipeline_id = client.release_tasks.find("shop-release")["id"]
     run = client.releases.act(pipeline_id, "start")
     control("clock", advance=1)
-    target = client.releases.what_a_stop_ends("shop-release")
+    target = client.releases.find_stoppable("shop-release")
     assert target.id == run.id
     _wait(client, client.releases.stop(target.ref), "succeeded")
     fixed = client.releases.act(pipeline_id, "start")
@@ -250,7 +250,7 @@ def test_a_stop_of_what_the_records_do_not_show_yet_stops_it_and_nothing_later(
     control("clock", advance=3)
     control("switches", system="service_stage", task_seconds=40_000, record_lag=60)
     second = client.releases.act(pipeline_id, "start")
-    target = client.releases.what_a_stop_ends("shop-release")
+    target = client.releases.find_stoppable("shop-release")
     assert target.id == ""
     client.releases.stop(target.ref)
     control("switches", system="service_stage", task_seconds=40_000, record_lag=0)

@@ -53,7 +53,7 @@ def test_a_release_task_that_is_listed_without_an_id_is_an_unreadable_answer(
     client: ServiceStageClient, gateway: Gateway, without: dict[str, Any]
 ) -> None:
     gateway.items = [Gateway.item(**without)]
-    for call in (client.release_tasks.find, client.releases.before_action, client.releases.what_a_stop_ends):
+    for call in (client.release_tasks.find, client.releases.before_action, client.releases.find_stoppable):
         with pytest.raises(UnexpectedResponseError, match="pipelines with ids"):
             call("shop-release")
 

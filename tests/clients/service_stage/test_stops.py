@@ -20,7 +20,7 @@ from tests.support.service_stage_gateway import JUST_NOW, TRIGGERED, Gateway, co
 
 
 def _stop(client: ServiceStageClient) -> Execution:
-    return client.releases.stop(client.releases.what_a_stop_ends("shop-release").ref)
+    return client.releases.stop(client.releases.find_stoppable("shop-release").ref)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_stop_says_beforehand_which_execution_it_is_for(
 ) -> None:
     gateway.items = [item]
     gateway.recorded(*records)
-    seen = client.releases.what_a_stop_ends("shop-release")
+    seen = client.releases.find_stoppable("shop-release")
     assert (seen.id, seen.ref["action"], seen.ref["place"]) == (target, "stop", client.place)
     assert seen.ref.get("triggered", "") == ("" if target else str(TRIGGERED + 60_000))
     assert gateway.sent == ["list", "records"]
@@ -173,7 +173,7 @@ def test_a_release_task_that_was_never_executed_has_nothing_to_stop(
 ) -> None:
     gateway.items = [Gateway.item(1, last_trigger_at=None)]
     with pytest.raises(ConflictError, match="never executed"):
-        client.releases.what_a_stop_ends("shop-release")
+        client.releases.find_stoppable("shop-release")
 
 
 @pytest.mark.parametrize(("item", "records", "target"), TARGETS.values(), ids=TARGETS)
@@ -182,7 +182,7 @@ def test_a_stop_is_never_sent_for_an_execution_that_came_later(
 ) -> None:
     gateway.items = [item]
     gateway.recorded(*records)
-    ref = client.releases.what_a_stop_ends("shop-release").ref
+    ref = client.releases.find_stoppable("shop-release").ref
     gateway.items = [Gateway.item(4, last_trigger_at=TRIGGERED + 90_000)]
     gateway.recorded(*records, {"id": 10, "status": 4, "trigger_at": TRIGGERED + 90_000})
     stopped = client.releases.stop(ref)
@@ -196,7 +196,7 @@ def test_a_stop_that_counts_as_a_trigger_is_not_taken_for_a_later_execution(
     client: ServiceStageClient, gateway: Gateway, status: int, state: ExecutionState
 ) -> None:
     gateway.items = [Gateway.item(4)]
-    ref = client.releases.stop(client.releases.what_a_stop_ends("shop-release").ref).ref
+    ref = client.releases.stop(client.releases.find_stoppable("shop-release").ref).ref
     assert ref["id"] == ""
     gateway.items = [Gateway.item(status, last_trigger_at=TRIGGERED + 90_000)]
     seen = client.observe(ref)
@@ -207,7 +207,7 @@ def test_a_stop_is_refused_where_nothing_shows_whether_a_later_execution_came(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:
     gateway.items = [Gateway.item(4, last_trigger_at=None)]
-    ref = client.releases.what_a_stop_ends("shop-release").ref
+    ref = client.releases.find_stoppable("shop-release").ref
     with pytest.raises(ConflictError, match="nothing was stopped"):
         client.releases.stop(ref)
     assert "stop" not in gateway.sent

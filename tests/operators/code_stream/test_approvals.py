@@ -80,7 +80,7 @@ def test_an_answer_without_a_question_is_refused(systems, is_over):
     ended = answer("approve", execution_id=execution_id)
     assert isinstance(ended.error, ConflictError)
     assert execution_id in str(ended.error)
-    assert "waits for no approval" in str(ended.error)
+    assert "has no pending approval" in str(ended.error)
 
 
 def test_an_unknown_approval_is_not_found():

@@ -91,7 +91,8 @@ def test_a_rerun_that_leads_to_nothing_ends_by_itself(systems, deferrable, start
     broken = event()
     ended = rerun(broken["id"], deferrable=deferrable, start_timeout=start_timeout)
     assert isinstance(ended.error, ExecutionFailed)
-    assert f"event {broken['id']} has led to no execution within 1 s: Invalid Oauth Refresh token" in str(ended.error)
+    failure = f"event {broken['id']} did not start an execution within 1 s: Invalid Oauth Refresh token"
+    assert failure in str(ended.error)
     # There is nothing to cancel, and a cancel that fails is tried for a minute.
     took = re.search(r"Failed after ([\d.]+) s", capsys.readouterr().out)
     assert took

@@ -181,7 +181,7 @@ def keep_in_two_instances(expand: Callable[[Any], Any], **arguments: Any) -> Tas
 def test_instances_of_a_mapped_task_never_delete_each_others_notifications(expand, arguments):
     ended = keep_in_two_instances(expand, **arguments)
     assert isinstance(ended.error, BadRequestError)
-    assert "notifications must hold all of a repository in one instance of a mapped task" in str(ended.error)
+    assert "notifications must list all notifications of a repository in one mapped instance" in str(ended.error)
     assert notifications() == []
 
 
@@ -211,7 +211,7 @@ def test_instances_of_a_task_in_a_mapped_group_never_delete_each_others_notifica
     over = [[PUSHES], [BUILDS]] if notifications_of("x") == "x" else ["repo_push", "build_success"]
     ended = keep_in_a_mapped_group(over, repository=SHOP, notifications=notifications_of)
     assert isinstance(ended.error, BadRequestError)
-    assert "must hold all of a repository in one instance of a mapped task" in str(ended.error)
+    assert "must list all notifications of a repository in one mapped instance" in str(ended.error)
     assert notifications() == []
 
 

@@ -59,7 +59,7 @@ def test_an_answer_without_a_question_is_refused_before_it_is_sent(systems):
     for decision in ("approve", "reject"):
         ended = answer(decision)
         assert isinstance(ended.error, ConflictError)
-        assert "waits for no approval" in str(ended.error)
+        assert "has no pending approval" in str(ended.error)
         assert repr(APPROVED) in str(ended.error)
     assert actions(systems) == ["start", "approval"]
 

@@ -52,7 +52,7 @@ def test_an_execution_that_ends_without_asking_fails_the_wait_for_its_approval(d
     execution_id = start()
     ended = wait(CodeStreamApprovalSensor, execution_id=execution_id, deferrable=deferrable)
     assert isinstance(ended.error, ExecutionFailed)
-    assert "waits for no approval" in str(ended.error)
+    assert "has no pending approval" in str(ended.error)
 
 
 def test_a_pipeline_that_does_not_exist_is_not_waited_for():

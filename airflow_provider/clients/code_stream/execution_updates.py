@@ -1,4 +1,4 @@
-"""The feed of executions by their last change, read from the newest down to what is already known.
+"""The list of executions by their last update, read from the newest down to what is already known.
 
 Only the server's own times are compared with each other. ``execution_watch.py`` decides what a change means for a wait.
 """
@@ -57,14 +57,14 @@ a thousand executions at once would take megabytes."""
 
 
 class Row(msgspec.Struct):
-    """One row of the feed, and what the reader returned for it."""
+    """One row of the list, and what the reader returned for it."""
 
     excerpt: Excerpt
     execution: Execution | None
 
 
 class UpdatesReading(msgspec.Struct):
-    """The result of one reading of the feed. Times are epoch microseconds of the server.
+    """The result of one reading of the list. Times are epoch microseconds of the server.
 
     :param rows: by id; ``None`` for a row whose document was left out.
     :param newest: time of the last change, 0 if there was none.
@@ -83,8 +83,8 @@ class UpdatesReading(msgspec.Struct):
         return known is not None and self.read_to < known - CLOCK_SKEW <= self.newest
 
 
-class Feed:
-    """The feed of one connection. It is not used again if the server does not keep to its order."""
+class Updates:
+    """The list of one connection. It is not used again if the server does not keep to its order."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -96,7 +96,7 @@ class Feed:
     def read(self, known: int | None, most_pages: int, reader: Reader) -> UpdatesReading | None:
         """Read down to ``known``; ``None`` if the server has no such list.
 
-        :param known: time up to which all changes are known; ``None`` to learn only where the feed begins.
+        :param known: time up to which all changes are known; ``None`` to learn only where the list begins.
         """
         if not self.is_usable:
             return None
@@ -126,9 +126,9 @@ class Feed:
         return newest + min(CLOCK_SKEW, int((started - stood_still[1]) * 1e6))
 
     def distrust(self, why: str) -> None:
-        """Never use the feed of this connection again."""
+        """Never use the list of this connection again."""
         if self.is_usable:
-            log.warning("Code Stream: %s; executions are polled in more expensive ways", why)
+            log.warning("Code Stream: %s; falling back to more expensive polling", why)
         self.is_usable = False
 
     def _read(self, known: int | None, most_pages: int, reader: Reader) -> UpdatesReading | None:
@@ -158,15 +158,15 @@ class Feed:
             skip += max(1, len(ids) - 1)
         return reading
 
-    def _page(self, skip: int, top: int, reader: Reader) -> _FeedPage:
+    def _page(self, skip: int, top: int, reader: Reader) -> _UpdatesPage:
         query = {"$orderby": "_updateTimeInMicros desc", "$top": top, "$skip": skip}
         page: _Page | None = self._wire.answer("GET", "/executions", query, decode=_PAGE.decode).data
         if page is None:
             raise self._wire.unexpected("/executions", "the answer is not a list")
-        return _FeedPage(page, reader)
+        return _UpdatesPage(page, reader)
 
 
-class _FeedPage:
+class _UpdatesPage:
     def __init__(self, page: _Page, reader: Reader) -> None:
         documents = page.documents or {}
         links = documents if page.links is None else page.links
