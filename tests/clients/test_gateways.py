@@ -46,7 +46,6 @@ def quay(url: str) -> ReleaseClient:
     return QuayClient(url, token="token-of-a-test", attempts=1)
 
 
-
 # what a wait asks, with the connection, and the parts of paths that its gateway does not find
 WAITS: dict[str, tuple[Callable[[str], ReleaseClient], ExecutionRef, tuple[str, ...]]] = {
     **{
