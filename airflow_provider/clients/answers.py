@@ -95,6 +95,7 @@ class VendorError(msgspec.Struct, frozen=True):
     :param effect: the effect, if the body says more than the HTTP status.
     :param summary: text for people, if the body says more than its cause.
     :param retry_after: seconds to wait, if the system asks for that without a ``Retry-After``.
+    :param is_foreign: whether the body has not the form of the system's own errors, as if a gateway had answered.
     """
 
     code: str | None = None
@@ -104,6 +105,7 @@ class VendorError(msgspec.Struct, frozen=True):
     effect: Effect | None = None
     summary: str | None = None
     retry_after: float | None = None
+    is_foreign: bool = False
 
 
 ErrorReader = Callable[[HttpAnswer], VendorError | None]

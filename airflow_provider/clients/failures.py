@@ -133,7 +133,7 @@ class Failures:
         return cause(
             self._redact(summary, LONGEST_MESSAGE) + (" (the answer is an HTML page)" if answer.is_html else ""),
             call=self._call(prepared, answer, vendor),
-            effect=vendor.effect or _effect_of(prepared.method or "", answer),
+            effect=vendor.effect or _effect_of(prepared.method or "", answer, vendor),
             retry_after=None if retry_after is None else min(retry_after, self._max_retry_after),
         )
 
@@ -166,9 +166,9 @@ def _cause_of(status: int) -> type[ReleasePipelineError]:
     return BadRequestError if 400 <= status < 500 else UnexpectedResponseError
 
 
-def _effect_of(method: str, answer: HttpAnswer) -> Effect:
+def _effect_of(method: str, answer: HttpAnswer, vendor: VendorError) -> Effect:
     status = answer.status
-    if status == 404 and method in READS and isinstance(answer.data, str):
-        # A page or text, not JSON: a gateway did not find the system, as while it is being reconfigured.
+    if status == 404 and method in READS and (vendor.is_foreign or not isinstance(answer.data, dict)):
+        # A gateway did not find the system, as while it is being reconfigured: what was asked for may be there.
         return Effect.NONE
     return _EFFECT_BY_STATUS.get(status) or (Effect.REFUSED if 400 <= status < 500 else Effect.UNKNOWN)

@@ -44,8 +44,8 @@ _NAMES = (
     r"|access[_-]?key(?:[_-]?id)?|authorization|cookie|signature|sig"
 )
 _TELLING_WORD = (
-    r"auth|authorization|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?"
-    r"|session|signature|tokens?"
+    r"(?:access|api|secret)keys?|auth|authorization|bearer|cookies?|credentials?|jwt|keys?|passphrase|passwd|password|pwd|secrets?"
+    r"|session|signature|(?:access|api|auth)?tokens?"
 )
 _WORD = r"[A-Z]?[a-z]+|[A-Z]+"
 _NAMED_VALUE = (
@@ -196,7 +196,7 @@ class Redactor:
         self._remember(self._tokens, token, KEPT_TOKENS)
 
     def add_other(self, secret: str | None) -> None:
-        """Remember a secret from an argument: it is masked in texts, but not in answers."""
+        """Remember what is, or may be, another secret: it is masked in texts, but not in answers."""
         self._remember(self._others, secret, KEPT_SECRETS)
 
     def add_seen(self, secrets: Iterable[str]) -> None:

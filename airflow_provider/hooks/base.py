@@ -147,6 +147,8 @@ class ReleaseHook(BaseHook, Generic[ClientT, ExtrasT]):
             raise ConnectionConfigError(summary, call=Call(system=cls.system)) from None
         for secret in fields.secrets():
             client.transport.redact.add(secret)
+        for text in fields.possible_secrets():
+            client.transport.redact.add_other(text)
         client.who = cls.who(fields)
         return client
 

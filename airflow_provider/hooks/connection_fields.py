@@ -227,12 +227,21 @@ class ConnectionFields(Generic[ExtrasT]):
         return value
 
     def secrets(self) -> list[str]:
-        """Everything that logs and errors must not show."""
+        """Everything that nobody may see."""
         names = ("refresh_token", "security_token")
         found = [self.password, *(getattr(self.extras, name, None) for name in names)]
-        headers: dict[str, str] = getattr(self.extras, "headers", None) or {}
-        found += [value for name, value in headers.items() if is_secret_name(name) or len(value) >= LIKE_A_SECRET]
+        found += [value for name, value in self._headers.items() if is_secret_name(name)]
         return [str(secret) for secret in found if secret]
+
+    def possible_secrets(self) -> list[str]:
+        """What logs and errors must not show. It may also be the name of an account, which is in that of each image."""
+        return [
+            value for name, value in self._headers.items() if not is_secret_name(name) and len(value) >= LIKE_A_SECRET
+        ]
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return getattr(self.extras, "headers", None) or {}
 
     def base_url(self, *, required: bool = True) -> str | None:
         """The base URL of the API, from ``host`` (a name or a whole URL), ``port`` and ``schema``."""

@@ -267,13 +267,11 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     def _parts_of(self, content: str, context: Context, environment: Any) -> list[object]:
         """What the expressions of a template render to, each by itself."""
+        # Not at the top: parsing a DAG file does not need it.
+        from airflow_provider.triggers.missing_parts import noting_parts
+
         parts: list[object] = []
-
-        def note(part: Any) -> Any:
-            parts.append(part)
-            return part
-
-        super()._render(environment.overlay(finalize=note).from_string(content), context)
+        super()._render(noting_parts(environment, parts).from_string(content), context)
         return parts
 
     def publish(self, context: Context, execution: Mapping[str, Any]) -> None:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.context import render_template_to_string
 from airflow.sdk.exceptions import XComNotFound
-from jinja2 import StrictUndefined, Undefined
+from jinja2 import StrictUndefined
 
 from airflow_provider.operators.arguments import NUMBER, is_number
+from airflow_provider.triggers.missing_parts import MISSING, problem_of_parts
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,13 +26,6 @@ CHANGED = (
     "must be text, got {value!r}, which render_template_as_native_obj made of {text!r}: to keep the text, write "
     "{{{{ ... | tojson }}}}"
 )
-_FROM_A_TEMPLATE = (
-    "from a template: what it reads is missing, such as the XCom of a skipped task. If that is fine, write "
-    "{{ ... or '' }}"
-)
-MISSING = f"must not be None, got None {_FROM_A_TEMPLATE}"
-MISSING_PART = f"must not contain None, got a part that is None {_FROM_A_TEMPLATE}"
-UNDEFINED_PART = f"must not contain what is undefined, got a part that is {_FROM_A_TEMPLATE}"
 
 
 class MissingXCom(XComNotFound):
@@ -90,11 +84,8 @@ class Rendering:
 
     def note_parts(self, parts: Iterable[object]) -> None:
         """Note whether a part is missing: what an expression of a template rendered to."""
-        for part in parts:
-            if isinstance(part, Undefined):
-                self._note(UNDEFINED_PART)
-            elif part is None:
-                self._note(MISSING_PART)
+        if problem := problem_of_parts(parts):
+            self._note(problem)
 
     def _note(self, problem: str) -> None:
         self._problem = self._problem or problem

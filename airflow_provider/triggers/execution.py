@@ -39,6 +39,7 @@ from airflow_provider.storable import storable, storable_text
 from airflow_provider.task_instances import identity_of, task_state
 from airflow_provider.triggers.asked import Asked
 from airflow_provider.triggers.kills import shielded
+from airflow_provider.triggers.missing_parts import MISSING, noting_parts, problem_of_parts
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.shared_client import shared_client
 from airflow_provider.triggers.templates import pulling_one_xcom
@@ -143,15 +144,17 @@ class ExecutionTrigger(BaseTrigger):
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Called for a sensor that starts in the triggerer."""
-        given = self.ref
-        super().render_template_fields(pulling_one_xcom(context), jinja_env)
-        self.ref = {name: str(value) for name, value in self.ref.items()}
-        for name, value in self.ref.items():
-            if value == "None" != given[name]:
+        context, environment = pulling_one_xcom(context), jinja_env or self.get_template_env()
+        rendered: dict[str, str] = {}
+        for name, given in self.ref.items():
+            parts: list[object] = []
+            self.ref = {name: given}
+            super().render_template_fields(context, noting_parts(environment, parts))
+            rendered[name] = value = str(self.ref[name])
+            if problem := MISSING if value == "None" != given else problem_of_parts(parts):
                 # The task now goes to a worker, which reports the error by the name of its argument.
-                raise BadRequestError(
-                    f"{name} must not be None, got None from a template", call=Call(system=self.system)
-                )
+                raise BadRequestError(f"{name} {problem}", call=Call(system=self.system))
+        self.ref = rendered
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         begun = Begun.from_json(self.begun)

@@ -14,6 +14,7 @@ from airflow_provider.hooks.base import hook_class
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.hooks.masking import forget_here, mask_here
 from tests.support.connections import Build, build, define
+from tests.support.scripted import Scripted
 
 __all__ = ["build", "define"]
 
@@ -79,12 +80,24 @@ def test_what_another_thread_adds_in_the_middle_is_not_forgotten() -> None:
     assert redact("gone_for_good known added_meanwhile") == "gone_for_good *** ***"
 
 
-def test_only_those_values_of_headers_are_secrets_whose_name_says_so(build: Build) -> None:
-    headers = {"X-Team-Secret": "short", "user-role": "DEVOPS", "X-Any": "as-long-as-a-secret"}
-    client = build("cocktail", extra={"headers": headers})
+HEADERS = {"X-Team-Secret": "short-word", "X-Apikey": "key-of-team", "X-Account": "acme-platform", "role": "DEVOPS"}
+
+
+def test_only_those_values_of_headers_are_secrets_whose_name_says_so(build: Build, scripted: Scripted) -> None:
+    image = "registry:5000/acme-platform/shop:1.0"
+    run = {"buildRunSeq": 7, "buildSeq": 3, "runState": "DONE", "runType": "BUILD", "runDesc": "short-word key-of-team"}
+    scripted.always = (200, {}, {"status": "ok", "result": {**run, "imageUrl": image, "imageDigest": "sha256:1"}})
+    with build("cocktail", host=scripted.url, extra={"headers": HEADERS}) as client:
+        seen = client.observe({"system": "cocktail", "kind": "build_run", "id": "7", "build_seq": "3", "tag": ""})
+        assert str(seen.to_result()["outputs"]["image_ref"]).startswith("registry:5000/acme-platform/shop")
+        assert client.runs.get("7")["runDesc"] == "*** ***"
+
+
+def test_texts_also_hide_long_values_of_headers_whose_names_say_nothing(build: Build) -> None:
+    client = build("cocktail", extra={"headers": HEADERS})
     # Airflow's masker finds some of them by their names, the client's all.
     for shown in (client.transport.redact, redact):
-        assert shown("short as-long-as-a-secret DEVOPS") == "*** *** DEVOPS"
+        assert shown("short-word key-of-team acme-platform DEVOPS") == "*** *** *** DEVOPS"
 
 
 def test_a_connection_that_changes_gives_another_client_once(define: object, build: Build) -> None:

@@ -117,6 +117,18 @@ def test_a_vendor_that_is_down_for_a_while_ends_no_wait(systems, faults):
     assert outcome.is_success
 
 
+@pytest.mark.parametrize("body", [None, "404 page not found", {"message": "no Route matched with those values"}])
+@pytest.mark.parametrize("path", ["/csp/gateway/am/api/login", "/iaas/api/login", "/executions/"])
+def test_a_gateway_that_finds_nothing_for_a_while_ends_no_wait(systems, mocker, path, body):
+    mocker.patch.object(DURATIONS, "gone_after", 0.0)
+    (ref,) = start_pipelines(1)
+    forget_shared_logins()
+    systems.fault("code_stream", "status", path=path, status=404, body=body, times=3)
+    (outcome,) = outcomes(trigger(ref))
+    assert outcome.is_success, outcome
+    assert len([each for each in systems.requests("code_stream", path=path) if each["status"] == 404]) == 3
+
+
 @pytest.mark.parametrize("named", ["1", "date"])
 def test_a_moment_that_the_vendor_names_is_kept_by_the_whole_connection(systems, named):
     from email.utils import formatdate

@@ -17,6 +17,7 @@ from airflow_provider.exceptions import (
     BadRequestError,
     Call,
     ConnectionConfigError,
+    Effect,
     NotFoundError,
     PermissionDeniedError,
     ReleasePipelineError,
@@ -37,6 +38,7 @@ NO_SERVICE = (
     "no Pipelines service answers at this host. VMware Cloud Foundation (VCF) Automation 9 ships none: this needs "
     "vRealize or Aria Automation 8.x. If the host is one, check the connection's host and its extra `api_prefix`"
 )
+_NOT_SAAS = "no token service answers at the connection's extra `token_url`"
 
 _REFUSALS = (AuthenticationError, BadRequestError, PermissionDeniedError)
 
@@ -105,6 +107,12 @@ class OnPremLogin(TokenAuth):
             transport.redact.add(secret)
 
     def login(self) -> Token:
+        try:
+            return self._log_in()
+        except NotFoundError as error:
+            raise _not_answered(NO_SERVICE, error) from None
+
+    def _log_in(self) -> Token:
         if not self._password:
             return self._exchange(str(self._refresh_token))
         if self._refresh_token:
@@ -147,16 +155,11 @@ class OnPremLogin(TokenAuth):
             ).data
         except _REFUSALS as error:
             raise _refused("the refresh token is not accepted; it may be older than 90 days", error) from None
-        except NotFoundError as error:
-            raise NotFoundError(NO_SERVICE, call=error.call) from None
         return bearer(reply, "token")
 
     def _post(self, path: str, body: dict[str, str | None]) -> dict[str, Any]:
-        try:
-            # Without ?access_token, the answer only has a token of the identity service.
-            reply = self._transport.request("POST", f"{path}?access_token", body=body, auth=NoAuth(), attempts=1).data
-        except NotFoundError as error:
-            raise NotFoundError(NO_SERVICE, call=error.call) from None
+        # Without ?access_token, the answer only has a token of the identity service.
+        reply = self._transport.request("POST", f"{path}?access_token", body=body, auth=NoAuth(), attempts=1).data
         return reply if isinstance(reply, dict) else {}
 
 
@@ -177,6 +180,8 @@ class SaasLogin(TokenAuth):
             reply = self._transport.request("POST", self._token_url, form=form, auth=NoAuth(), attempts=1).data
         except _REFUSALS as error:
             raise _refused("the token service does not accept the refresh token", error) from None
+        except NotFoundError as error:
+            raise _not_answered(_NOT_SAAS, error) from None
         return bearer(reply, "access_token")
 
 
@@ -202,6 +207,11 @@ def _jwt_lifetime(token: str) -> float | None:
     except (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         return None
     return lifetime if lifetime > 0 else None
+
+
+def _not_answered(summary: str, error: NotFoundError) -> UnexpectedResponseError:
+    """The error for a login that nobody answers, as while a gateway is down: it is no news of an execution."""
+    return UnexpectedResponseError(summary, call=error.call, effect=Effect.NONE)
 
 
 def _refused(summary: str, error: ReleasePipelineError) -> AuthenticationError:

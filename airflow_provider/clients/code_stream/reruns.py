@@ -6,7 +6,6 @@ rerun led to.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from datetime import UTC, datetime
@@ -54,8 +53,11 @@ class Reruns:
         event = self._events.get(event_type, event_id)
         linked: Document = {}
         if execution_id := linked_execution(event):
-            with contextlib.suppress(NotFoundError):
+            try:
                 linked = self._executions.get(execution_id)
+            except NotFoundError as error:
+                if error.effect is not Effect.REFUSED:
+                    raise
         if linked and not force:
             self._check_over(read_execution(self._wire, linked), action)
         intent = {

@@ -15,7 +15,7 @@ from airflow_provider.clients.quay.scans import Scans
 from airflow_provider.clients.quay.tags import Tags
 from airflow_provider.clients.quay.watched import Watched
 from airflow_provider.clients.quay.wire import Wire
-from airflow_provider.exceptions import NotFoundError
+from airflow_provider.exceptions import Effect, NotFoundError
 from airflow_provider.execution import Execution, ExecutionRef
 
 
@@ -53,6 +53,8 @@ class ScanWaits(Watched):
         try:
             answer = self._scans.get(repository, digest)
         except NotFoundError as error:
+            if error.effect is not Effect.REFUSED:
+                raise
             self._manifests.get(repository, digest)
             raise NotFoundError(
                 f"this Quay has manifest {digest} but no security scans: its scanner is switched off", call=error.call
@@ -71,7 +73,7 @@ class ScanWaits(Watched):
             return self._scan(repository, digest)
         except NotFoundError as error:
             # If the manifest itself was not found, the manifest list is sparse: it names manifests that are not here.
-            if error.path and error.path.endswith("/security"):
+            if error.effect is not Effect.REFUSED or (error.path or "").endswith("/security"):
                 raise
             return Scan(digest, ABSENT)
 
