@@ -34,6 +34,8 @@ SETTINGS = {
     USERS: ROLES,
     # The tables are made before anything else starts; to check that, each process would load every migration.
     "AIRFLOW__DATABASE__CHECK_MIGRATIONS": "False",
+    # Less often than in the demo, where somebody looks on: each round of the scheduler costs CPU.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     # The DAG files stay as they are.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
 }
