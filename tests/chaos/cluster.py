@@ -194,6 +194,8 @@ class Cluster(Server):
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{LOGIN}:admin",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{self._postgres.url}",
+            # The tables are made before anything starts; to check that, each process would load every migration.
+            "AIRFLOW__DATABASE__CHECK_MIGRATIONS": "False",
             # The DAG files stay as they are.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             # See _timeouts, too.

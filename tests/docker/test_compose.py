@@ -232,7 +232,7 @@ def test_init_makes_the_missing_keys_the_database_and_the_connections(
     env |= {name: value.replace(HOME, str(home)) for name, value in environment.items() if "DATABASE" not in name}
     env |= {"AIRFLOW_HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
     command = ["bash", str(DOCKER / "init.sh")]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
 
     assert (keys / "jwt").read_text() == "made by an earlier run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.sandbox import seed
 from demo.airflow_server import AirflowServer, webhooks
 from demo.ports import free_port
 from demo.processes import adopt_orphans
 from demo.sandbox_server import SandboxServer
-from tests.chaos.cluster import kill_session
+from tests.chaos.cluster import Cluster, kill_session
+from tests.chaos.databases import missing
 from tests.e2e.stage import SeenRun, Stage
 from tests.support import secrets
 
@@ -29,9 +32,23 @@ ROLES = "admin:admin,ada:admin,bob:admin,eve:viewer"
 """Eve may only read."""
 SETTINGS = {
     USERS: ROLES,
+    # The tables are made before anything else starts; to check that, each process would load every migration.
+    "AIRFLOW__DATABASE__CHECK_MIGRATIONS": "False",
+    # Less often than in the demo, where somebody looks on: each round of the scheduler costs CPU.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     # The DAG files stay as they are.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
 }
+PUSH_DAGS = Path(__file__).parent / "push_dags"
+CALLBACK_SECRET = "known-secret-of-a-webhook-0000000001"
+
+
+@dataclass
+class Notified:
+    """Airflow on PostgreSQL, which watches Quay and which Cocktail calls back."""
+
+    cluster: Cluster
+    sandbox: SandboxServer
 
 
 @dataclass
@@ -83,6 +100,21 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     assert any("airflow" in each for each in arguments.texts)
     assert secrets.found_in(arguments.texts) == []
     assert secrets.found_in(secrets.kept_by_airflow(home / "airflow")) == []
+
+
+@pytest.fixture(scope="session")
+def notified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notified]:
+    if absent := missing("postgresql"):
+        pytest.skip(f"needs Debian's packages {' '.join(absent)}")
+    adopt_orphans()
+    home = tmp_path_factory.mktemp("notified")
+    with SandboxServer(home / "sandbox") as sandbox:
+        endpoint = {"source": "cocktail", "asset": "built-image", "secrets": [CALLBACK_SECRET]}
+        declared = {"AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": json.dumps({"builds": endpoint})}
+        variables = declared | seed.environment(sandbox.url)
+        with Cluster(home / "airflow", dags=PUSH_DAGS, variables=variables) as cluster:
+            cluster.wait_until_ready("on_image_push", "ends_by_push", "goes_on_after_push")
+            yield Notified(cluster, sandbox)
 
 
 @pytest.fixture(scope="session")

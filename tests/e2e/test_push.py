@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import requests
 
-from airflow_provider.sandbox import seed
-from demo.processes import adopt_orphans
 from demo.sandbox_server import SandboxServer
 from tests.chaos.cluster import Cluster
-from tests.chaos.databases import missing
+from tests.e2e.conftest import CALLBACK_SECRET, Notified
 
-DAGS = Path(__file__).parent / "push_dags"
 ENDS, GOES_ON = "ends_by_push", "goes_on_after_push"
-SECRET = "known-secret-of-a-webhook-0000000001"
 
 PUSHES = 4
 """Of each DAG. The figures of ``docs/webhooks.md`` are of more."""
@@ -69,7 +63,7 @@ class Stage:
         """What anybody may send who knows the URL."""
         numbers = {"buildSeq": build, "buildRunSeq": build_run}
         body = {"event": "BUILD_RUN_STATE", "target": numbers, "data": {**numbers, "runState": state}}
-        url = f"http://127.0.0.1:{self._airflow.port}/release-pipelines/webhooks/builds/{SECRET}"
+        url = f"http://127.0.0.1:{self._airflow.port}/release-pipelines/webhooks/builds/{CALLBACK_SECRET}"
         return requests.post(url, json=body, timeout=30).status_code
 
     def polls(self) -> int:
@@ -96,21 +90,9 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    if packages := missing("postgresql"):
-        pytest.skip(f"needs Debian's {' '.join(packages)}")
-    adopt_orphans()
-    home = tmp_path_factory.mktemp("push")
-    with SandboxServer(home / "sandbox") as sandbox:
-        sandbox.control.switch("cocktail", step_seconds={"CREATE_IMAGE": 1e6})
-        endpoint = {"source": "cocktail", "asset": "built-image", "secrets": [SECRET]}
-        variables = {
-            "AIRFLOW__RELEASE_PIPELINES__WEBHOOKS": json.dumps({"builds": endpoint}),
-            "AIRFLOW_CONN_COCKTAIL_DEFAULT": json.dumps(seed.connections(sandbox.url)["cocktail"]),
-        }
-        with Cluster(home / "airflow", dags=DAGS, variables=variables) as airflow:
-            airflow.wait_until_ready(ENDS, GOES_ON)
-            yield Stage(airflow, sandbox)
+def stage(notified: Notified) -> Stage:
+    notified.sandbox.control.switch("cocktail", step_seconds={"CREATE_IMAGE": 1e6})
+    return Stage(notified.cluster, notified.sandbox)
 
 
 def wait_for(condition: Callable[[], Any], limit: float = 120.0) -> Any:

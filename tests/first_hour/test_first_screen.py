@@ -132,6 +132,20 @@ def commands() -> list[str]:
     ]
 
 
+@pytest.fixture(scope="module")
+def database(hour: Hour) -> None:
+    """The database of a new Airflow, made as the README says, once for all tests."""
+    hour.run(commands()[0])
+
+
+@pytest.fixture(scope="module")
+def stored_connections(hour: Hour, database: None, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("connections") / "connections.json"
+    named = {name.removeprefix("AIRFLOW_CONN_").lower(): json.loads(value) for name, value in hour.exported.items()}
+    file.write_text(json.dumps(named))
+    hour.run(f"airflow connections import --overwrite {file}")
+
+
 def test_the_package_comes_from_the_wheel(hour: Hour) -> None:
     where = hour.run("python -c 'import airflow_provider; print(airflow_provider.__file__)'").strip()
     assert where.startswith(str(hour.home))
@@ -144,9 +158,8 @@ def test_the_pages_that_the_readme_links_are_installed_too(hour: Hour) -> None:
         assert (installed / page).read_text() == (ROOT / page).read_text()
 
 
-def test_the_first_dag_runs_and_runs_again_with_a_tag_of_its_own(hour: Hour) -> None:
-    migrate, test = commands()
-    hour.run(migrate)
+def test_the_first_dag_runs_and_runs_again_with_a_tag_of_its_own(hour: Hour, database: None) -> None:
+    _, test = commands()
     for _ in range(2):
         hour.run(test, **hour.exported)
     assert [each["state"] for each in hour.executions("cocktail")] == ["DONE", "DONE"]
@@ -155,9 +168,8 @@ def test_the_first_dag_runs_and_runs_again_with_a_tag_of_its_own(hour: Hour) -> 
     assert len(set(re.findall(r"<th>(\d{8}t\d{6}\.\d{6})</th>", images))) == 2
 
 
-def test_two_runs_that_meet_build_one_after_the_other_and_release_once_at_a_time(hour: Hour) -> None:
-    migrate, test = commands()
-    hour.run(migrate)
+def test_two_runs_that_meet_build_one_after_the_other_and_release_once_at_a_time(hour: Hour, database: None) -> None:
+    _, test = commands()
     if not hour.executions("cocktail"):
         # Airflow's own first run makes what two at once would both make.
         hour.run(test, **hour.exported)
@@ -185,13 +197,8 @@ def test_two_runs_that_meet_build_one_after_the_other_and_release_once_at_a_time
     ],
 )
 def test_an_example_dag_runs_and_runs_again_with_its_connections_in_the_database(
-    hour: Hour, dag_id: str, status: int, tmp_path: Path
+    hour: Hour, stored_connections: None, dag_id: str, status: int
 ) -> None:
-    hour.run("airflow db migrate")
-    file = tmp_path / "connections.json"
-    named = {name.removeprefix("AIRFLOW_CONN_").lower(): json.loads(value) for name, value in hour.exported.items()}
-    file.write_text(json.dumps(named))
-    hour.run(f"airflow connections import --overwrite {file}")
     assert f"airflow dags test {dag_id}\n" in README
     for is_again in (False, True):
         before = {each["id"] for each in hour.executions("code_stream")}

@@ -207,10 +207,12 @@ def test_a_release_is_stopped_continued_and_canceled(server: SandboxServer, clie
     ]
 
 
-def test_a_stop_of_what_has_stopped_or_ended_is_no_error(client: ServiceStageClient) -> None:
+def test_a_stop_of_what_has_stopped_or_ended_is_no_error(client: ServiceStageClient, control: Control) -> None:
+    control("switches", system="service_stage", task_seconds=1e6)
     run = client.releases.act(client.release_tasks.find("shop-release")["id"], "start")
     assert _wait(client, _stop(client), "succeeded").status == "7"
     assert (_stop(client).id, _stop(client).status) == (run.id, "7")
+    control("switches", system="service_stage", task_seconds=1)
     _wait(client, client.releases.act(run.ref["pipeline_id"], "continue"), "succeeded")
     ended = _stop(client)
     assert (ended.state, ended.message) == (ExecutionState.SUCCEEDED, "released before it could be stopped")

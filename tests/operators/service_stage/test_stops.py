@@ -21,7 +21,7 @@ def stop(**arguments: Any) -> TaskRun:
 
 @BOTH_MODES
 def test_a_running_release_is_stopped(systems, deferrable):
-    systems.reset(speed=2)
+    systems.switch("service_stage", task_seconds=1e6)
     execution_id = start()
     ended = stop(pipeline=SHOP, deferrable=deferrable)
     assert ended.error is None

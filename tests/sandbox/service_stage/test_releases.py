@@ -44,6 +44,7 @@ def test_an_execution_names_its_caller(api: ServiceStage) -> None:
 
 
 def test_a_running_release_is_not_started_twice(api: ServiceStage) -> None:
+    api.switch(task_seconds=1e6)
     api.do("start")
     assert refusal(api.action("start")) == (400, "SVCSTG.00100400")
     api.switch(wrong_state_status=409)
