@@ -165,25 +165,20 @@ class Account:
         return [
             *([] if resumed else ["an execution that failed and was resumed"]),
             *([] if self.ended_in_triggerer else ["a task that the triggerer ended"]),
-            *(each for each, count in self._decisions().items() if not count),
         ]
 
     @property
     def decisions(self) -> str:
-        """What people have decided, for people."""
-        return ", ".join(f"{count} {each}" for each, count in self._decisions().items())
-
-    def _decisions(self) -> dict[str, int]:
-        """How often people did each thing that they do."""
+        """How often people decided what, in words."""
+        said = [each for history in self.histories for each in history.said]
         effective = [by for each in self.histories for gate in each.gates if (by := gate.decided_by(each.said))]
-        there = sum(each.place == AT_THE_VENDOR for each in effective)
-        refused = [said for each in self.histories for said in each.said if said.is_taken is False]
-        return {
+        counts = {
             "approved in Airflow": sum((each.decision, each.place) == (APPROVE, IN_AIRFLOW) for each in effective),
             "rejected in Airflow": sum((each.decision, each.place) == (REJECT, IN_AIRFLOW) for each in effective),
-            "decided at the vendor": there,
-            "answers that Airflow refused": sum(each.place == IN_AIRFLOW for each in refused),
+            "decided at the vendor": sum(each.place == AT_THE_VENDOR for each in effective),
+            "answers that Airflow refused": sum(each.place == IN_AIRFLOW and each.is_taken is False for each in said),
         }
+        return ", ".join(f"{count} {what}" for what, count in counts.items())
 
     def table(self) -> str:
         head = ["kind", "tasks", "starts", "resumed", "cancels", "guessed", "went on, named", *FAULTS, OTHERS]

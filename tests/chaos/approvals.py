@@ -79,7 +79,7 @@ def wrong_decisions(
         elif by.at < gate.opened:
             wrong.append(f"{what}: said at {by.at:.1f}, before it was asked at {gate.opened:.1f}")
     # Next to a decision at the vendor, an answer in Airflow may come too late.
-    is_decided_there = any(each.place == AT_THE_VENDOR for each in said)
+    is_decided_there = any(each.place == AT_THE_VENDOR and each.is_taken is not False for each in said)
     wrong += [
         f"in vain at {each.at:.1f}: {each.as_sent}"
         for each in unheard

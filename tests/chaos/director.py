@@ -161,6 +161,7 @@ class Director:
     def lacking(self) -> list[str]:
         """What has not happened yet."""
         names = [each.name for each in self._harms if each.name not in self._done]
+        names += self.reviewers.lacking
         return [*names, *([f"{missing} more kills"] if (missing := self._enough - self.kills.total()) > 0 else [])]
 
     def answer(self) -> None:

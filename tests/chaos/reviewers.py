@@ -63,6 +63,18 @@ class Reviewers:
             if name in self._gated - asked.keys() and time.time() - execution["states"][-1]["at"] > UNASKED:
                 self._decide_elsewhere(name)
 
+    @property
+    def lacking(self) -> list[str]:
+        """What nobody has done yet."""
+        said = {(each.place, each.decision, each.is_taken) for several in self.said.values() for each in several}
+        done = {
+            "an approval in Airflow": (IN_AIRFLOW, APPROVE, True) in said,
+            "a rejection in Airflow": (IN_AIRFLOW, REJECT, True) in said,
+            "an answer that Airflow refused": any(each[0] == IN_AIRFLOW and each[2] is False for each in said),
+            "a decision at the vendor": any(each[0] == AT_THE_VENDOR and each[2] for each in said),
+        }
+        return [what for what, is_done in done.items() if not is_done]
+
     def asked(self) -> dict[str, TaskInstance]:
         """The tasks that ask now, by the name of their release; those who want to answer beside a kill come first.
 
