@@ -25,6 +25,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.connections import Connections
 from tests.chaos.databases import install_missing
 from tests.chaos.director import Director
+from tests.chaos.gates import ASKING_KINDS
 from tests.chaos.plan import Release, make_plan
 from tests.chaos.task_logs import TaskLogs
 from tests.chaos.vendors import RERUN_MODES, SYSTEMS, Elsewhere, Vendors
@@ -82,7 +83,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos",
         description="Kills Airflow's processes under running releases and accounts for each start. Prints a table; the "
-        "exit status is 1 if anything was doubled, lost, wrongly canceled or left running.",
+        "exit status is 1 if anything was doubled, lost, wrongly canceled, left running or wrongly decided.",
     )
     parser.add_argument("--short", action="store_true", help="fewer releases and kills, with LocalExecutor only")
     parser.add_argument("--executor", choices=["local", "celery"], help="only this one (default: one after the other)")
@@ -103,7 +104,7 @@ def main() -> int:
 
 
 def run(form: Form, executor: str, seed: int) -> bool:
-    """One run of the suite; returns whether nothing was doubled, lost, wrongly canceled or left running."""
+    """One run of the suite; returns whether all was well and enough has happened."""
     print(f"chaos with {executor} executor, SEED={seed}", flush=True)
     home = Path(tempfile.mkdtemp(prefix="chaos-"))
     # PostgreSQL runs as a user of its own, who must be able to reach its directory.
@@ -147,6 +148,7 @@ def run(form: Form, executor: str, seed: int) -> bool:
         vendors.close()
     print(account.table())
     print(f"{director.kills.total()} kills: {_counted(director.kills)}; also: {_counted(director.others)}")
+    print(f"people about gates: {account.decisions}")
     print(f"ended by the triggerer: {account.ended_in_triggerer} tasks; ", end="")
     print(f"failed and named both systems: {len(moving.named)} of {len(moving.changed)} with a changed connection")
     print(f"{time.monotonic() - started:.0f} s", flush=True)
@@ -204,7 +206,9 @@ def settle(
         calm = calm + 1 if _are_over(cluster, runs) else 0
         time.sleep(1)
     time.sleep(12)
-    executions = vendors.executions()
+    executions, gates = vendors.executions(), vendors.gates.taken()
+    # Who only asks has started nothing: what it asks about is somebody else's.
+    others = [seen for each in releases if each.kind in ASKING_KINDS for seen in executions.pop(each.name)]
     states = _states(cluster, runs)
     logs = TaskLogs(cluster.task_logs)
     histories = []
@@ -223,9 +227,11 @@ def settle(
                 guesses=logs.guesses(release),
                 named=logs.named(release, seen),
                 ended_in_triggerer=logs.ended_in_triggerer(release),
+                gates=gates.get(release.name, []),
+                said=director.reviewers.said[release.name],
             )
         )
-    others = [each for several in executions.values() for each in several]
+    others += [each for several in executions.values() for each in several]
     return Account(histories, others + elsewhere.executions())
 
 

@@ -24,6 +24,7 @@ from tests.chaos.connections import Connections
 from tests.chaos.freezer import Freezer
 from tests.chaos.people import TaskInstance
 from tests.chaos.plan import Release
+from tests.chaos.reviewers import Reviewers
 from tests.chaos.task_logs import ASKS_FOR_CLEAR, CANCELED_FOR_GOOD, OTHER_PLACE, TaskLogs
 from tests.chaos.vendors import Seen, Vendors
 
@@ -36,7 +37,7 @@ PATIENCE = 15.0
 """Seconds for which a person searches for such a task."""
 
 BESIDE = 1.0
-"""Seconds between a clear and a kill of the same worker, whichever comes first."""
+"""Seconds between what a person does and a kill, whichever comes first."""
 
 FRESH = 4.0
 """Age in seconds of the heartbeat of a triggerer that is certainly running."""
@@ -90,6 +91,7 @@ class Director:
         self._log = log
         self._releases = {(each.dag_id, each.task_id, each.map_index): each for each in releases}
         self._random = random.Random(seed)
+        self.reviewers = Reviewers(cluster.api, vendors.gates, releases, seed=seed, note=self._note)
         self._freezer = Freezer(cluster, longer=partial(self._random.uniform, 0, 6))
         self._waiting_since: dict[tuple[Any, ...], float] = {}
         self._away: dict[str, float] = {}
@@ -115,6 +117,13 @@ class Director:
             Harm("a task marked success", 2, partial(self._person, "success")),
             Harm("a task cleared", 4, partial(self._person, "clear")),
             Harm("a clear beside a kill", 4, self._clear_beside_a_kill),
+            Harm("an answer beside a kill of both triggerers", 2, partial(self._answer_beside_a_kill, *TRIGGERERS)),
+            Harm("an answer beside a kill of the API server", 2, partial(self._answer_beside_a_kill, "api-server")),
+            *(
+                Harm(f"an answer beside a kill of the {name}", 2, partial(self._answer_beside_a_kill, name))
+                for name in dict.fromkeys(["scheduler", self._host])
+            ),
+            Harm("an answer and a kill of the task that it resumes", 2, self._kill_a_task_that_was_answered),
             Harm(FREEZE, 6, self._freeze_a_task),
             Harm(CHANGE, 8, self._change_a_connection),
         ]
@@ -152,13 +161,16 @@ class Director:
     def lacking(self) -> list[str]:
         """What has not happened yet."""
         names = [each.name for each in self._harms if each.name not in self._done]
+        names += self.reviewers.lacking
         return [*names, *([f"{missing} more kills"] if (missing := self._enough - self.kills.total()) > 0 else [])]
 
     def answer(self) -> None:
-        """Do what a person does about tasks that have failed with words on what to do: put a connection back, or clear.
+        """Do what a person does about tasks that ask, and about those that have failed with words on what to do: put a
+        connection back, or clear.
 
         :raises requests.RequestException: the API server is away.
         """
+        self.reviewers.act()
         for conn_id in self._connections.check():
             self._note("connection put back", of=conn_id)
         if self._connections.named:
@@ -279,6 +291,49 @@ class Director:
             time.sleep(self._random.uniform(0, BESIDE))
             self._kill_process(running[each["id"]])
         self._note("clear beside a kill", of=f"{release.name} ({'before' if is_first else 'after'} it)")
+        return self._random.uniform(1, 3)
+
+    def _answer_beside_a_kill(self, *names: str) -> float | None:
+        """A person answers within a second before or after components die."""
+        asked = self.reviewers.asked()
+        if not asked or any(
+            each in self._stalled or each in self._away or self._holds_the_frozen(each) for each in names
+        ):
+            return None
+        # Nobody can answer while the API server is dead.
+        is_first = "api-server" in names or self._random.random() < 0.5
+        name, ti = next(iter(asked.items()))
+        if is_first:
+            self.reviewers.answer(name, ti)
+            time.sleep(self._random.uniform(0, BESIDE))
+        try:
+            for each in names:
+                self._cluster.kill(each)
+                self._note(each, killed=True)
+            if not is_first:
+                time.sleep(self._random.uniform(0, BESIDE))
+                self.reviewers.answer(name, ti)
+        finally:
+            for each in names:
+                self._cluster.restart(each)
+        self._note("answer beside a kill", of=f"{name} ({'before' if is_first else 'after'} it)")
+        return self._random.uniform(2, 6)
+
+    def _kill_a_task_that_was_answered(self) -> float | None:
+        """A person answers, and the process dies that the answer resumes."""
+        name, ti = next(iter(self.reviewers.asked().items()), ("", None))
+        if ti is None:
+            return None
+        ti_id = people.id_of(self._cluster.api, ti)
+        self.reviewers.answer(name, ti)
+        deadline = time.monotonic() + PATIENCE
+        while not (process := self._cluster.task_processes().get(ti_id)):
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.1)
+        time.sleep(self._random.uniform(0, BESIDE))
+        self._kill_process(process)
+        self._note("answer and a kill of what it resumes", of=name)
         return self._random.uniform(1, 3)
 
     def _change_a_connection(self) -> float | None:

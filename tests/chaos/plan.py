@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.chaos.vendors import KINDS, Vendors
+from tests.chaos.gates import ASKING_KINDS, GATED_KINDS
+from tests.chaos.vendors import UNGATED_KINDS, Vendors
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def make_plan(vendors: Vendors, waves: int, of_each: int) -> tuple[list[Release]
 
     :param of_each: releases of one kind and mode in a wave. The first of each kind is plain; the second fails at first
         and is resumed where its system can do that, and ends in the triggerer where it waits there; one more Cocktail
-        build of each mode has a connection of its own.
+        build of each mode has a connection of its own. Those with gates always wait deferred; the second reaches two.
     """
     releases: list[Release] = []
     plan: dict[str, list[dict[str, Any]]] = {}
@@ -42,7 +43,7 @@ def make_plan(vendors: Vendors, waves: int, of_each: int) -> tuple[list[Release]
         dag_id = f"wave{wave:02d}"
         tasks: list[dict[str, Any]] = []
         plan[dag_id] = tasks
-        for kind in KINDS:
+        for kind in UNGATED_KINDS:
             for deferrable in (True, False):
                 task_id = f"{kind}_{'deferrable' if deferrable else 'synchronous'}"
                 arguments = []
@@ -56,4 +57,11 @@ def make_plan(vendors: Vendors, waves: int, of_each: int) -> tuple[list[Release]
                         more["cocktail_conn_id"] = conn_id
                     arguments.append(vendors.prepare(kind, name, fails_at_first=is_second) | more)
                 tasks.append({"task_id": task_id, "kind": kind, "deferrable": deferrable, "arguments": arguments})
+        for kind in GATED_KINDS + ASKING_KINDS:
+            arguments = []
+            for map_index in range(of_each if kind in GATED_KINDS else 1):
+                name = f"w{wave:02d}-{kind.replace('_', '-')}-{map_index}"
+                releases.append(Release(name, kind, dag_id, kind, map_index))
+                arguments.append(vendors.prepare(kind, name, fails_at_first=map_index % 2 == 1))
+            tasks.append({"task_id": kind, "kind": kind, "arguments": arguments})
     return releases, plan

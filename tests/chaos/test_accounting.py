@@ -105,7 +105,7 @@ def test_a_cancel_of_what_is_somebody_elses_is_a_fault() -> None:
 
 def test_the_table_adds_up() -> None:
     account = Account([History(RELEASE, [GOOD], [], "success", "1"), History(RELEASE, [], [], "failed", None)])
-    assert account.table().splitlines()[-1].split() == ["all", "2", "1", *"0000", "0", "1", "0", "0", "0"]
+    assert account.table().splitlines()[-1].split() == ["all", "2", "1", *"0000", "0", "1", "0", "0", "0", "0"]
 
 
 def test_nothing_is_proven_of_what_did_not_happen() -> None:

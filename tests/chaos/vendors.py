@@ -12,10 +12,12 @@ from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.sandbox import seed
 from demo.sandbox_server import SandboxServer
+from tests.chaos.gates import ASKING_KINDS, GATED_KINDS, Gates
 
 SYSTEMS = ("code_stream", "service_stage", "cocktail", "quay")
-KINDS = ("code_stream", "event_rerun", "service_stage", "cocktail", "quay")
-"""Of releases: one a system, and reruns of Code Stream's trigger events."""
+UNGATED_KINDS = ("code_stream", "event_rerun", "service_stage", "cocktail", "quay")
+KINDS = UNGATED_KINDS + GATED_KINDS + ASKING_KINDS
+"""Of releases: one a system, reruns of Code Stream's trigger events, and those that people decide about."""
 RERUN_MODES = ("link_in_reply", "link_later", "new_event")
 """How a Code Stream server may answer a rerun."""
 COLLEAGUES_BUILDS = 250
@@ -84,7 +86,7 @@ class Vendors:
         self._code_stream = CodeStreamClient(f"{sandbox.url}/code_stream", username=user, password=password)
         self._cocktail = CocktailClient(f"{sandbox.url}/cocktail", token=seed.COCKTAIL_TOKEN)
         self._quay = QuayClient(f"{sandbox.url}/quay", token=seed.QUAY_TOKEN)
-        self._release_tasks: dict[str, str] = {}
+        self.gates = Gates(sandbox.control, self._code_stream, self._service_stage)
         self._repositories: dict[str, str] = {}
 
     def close(self) -> None:
@@ -98,8 +100,11 @@ class Vendors:
     def prepare(self, kind: str, name: str, *, fails_at_first: bool = False) -> dict[str, Any]:
         """Make what a release of this name needs for itself; returns the arguments of its operator.
 
-        :param fails_at_first: what it starts first fails, and is to be resumed; only for systems that can do that.
+        :param fails_at_first: what it starts first fails, and is to be resumed; only for systems that can do that. If
+            people are to decide about it, they do so twice.
         """
+        if kind in GATED_KINDS + ASKING_KINDS:
+            return self.gates.prepare(kind, name, gates=1 + fails_at_first)
         on_retry = {"on_retry": "resume"} if fails_at_first else {}
         if kind == "code_stream":
             return {"pipeline": "Deploy shop", "project": "retail", "comments": name}
@@ -107,7 +112,6 @@ class Vendors:
             return {"event_type": "docker", "event_id": self._event(name, fails_at_first), **on_retry}
         if kind == "service_stage":
             made = self._service_stage.release_tasks.create({"name": name, "config_mode": "ui", "stages": STAGES})
-            self._release_tasks[str(made["id"])] = name
             if fails_at_first:
                 self._fail_once("service_stage", made["id"], "d1")
             return {"pipeline": made["id"], **on_retry}
@@ -160,9 +164,6 @@ class Vendors:
         """All executions by the name of their release, oldest first; under "" what is nobody's here."""
         owner: dict[tuple[str, str], str] = {}
         events = {each["id"]: each["tag"] for each in self._code_stream.events.list("docker")}
-        for pipeline_id, name in self._release_tasks.items():
-            for record in self._service_stage.releases.list(pipeline_id):
-                owner["service_stage", str(record["id"])] = name
         for repository, name in self._repositories.items():
             for build in self._quay.builds.list(repository, limit=100):
                 owner["quay", str(build["id"])] = name
@@ -174,7 +175,7 @@ class Vendors:
                 last = each["started_by"].rpartition(" ")[2]
                 name = events.get(last, last)
             else:
-                name = owner.get((system, each["id"]), "")
+                name = each["pipeline"] if system == "service_stage" else owner.get((system, each["id"]), "")
             if each["kind"] not in ("CANCEL", "REMOVE"):
                 found[name].append(_seen(each))
         for executions in found.values():
