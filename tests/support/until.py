@@ -10,6 +10,8 @@ from typing import TypeVar
 Seen = TypeVar("Seen")
 PATIENCE = 60.0
 PAUSE = 0.01
+LONGEST_PAUSE = 0.05
+"""What takes a while is asked for less often: each question to the sandbox costs 5 ms of CPU, which others wait for."""
 
 
 def until(
@@ -20,13 +22,14 @@ def until(
 ) -> Seen:
     """Call ``read`` until what it returns ``holds``; returns that.
 
-    :param pause: seconds between two calls, for what each call costs something.
+    :param pause: seconds between the first two calls; it grows up to ``LONGEST_PAUSE``.
     :raises AssertionError: it did not happen; the text has what was seen last.
     """
     deadline = time.monotonic() + seconds
     while not holds(seen := read()):
         assert time.monotonic() < deadline, f"still {seen!r} after {seconds:g} s"
         time.sleep(pause)
+        pause = max(pause, min(1.5 * pause, LONGEST_PAUSE))
     return seen
 
 
