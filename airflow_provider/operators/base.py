@@ -267,7 +267,6 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     def _parts_of(self, content: str, context: Context, environment: Any) -> list[object]:
         """What the expressions of a template render to, each by itself."""
-        # Not at the top: parsing a DAG file does not need it.
         from airflow_provider.triggers.missing_parts import noting_parts
 
         parts: list[object] = []
