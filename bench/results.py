@@ -93,7 +93,7 @@ class Results:
         shares = [each / 60 for each in (many.loop_cpu if many else None, held.runner if held else None) if each]
         imports = [self.imports[each.name] for each in OURS if each.name in self.imports]
         return [
-            _at_least("CPU at 1000 waits every 5 s, times less than the best peer", 20, ratios, "{:.0f}"),
+            _at_least("CPU at 1000 waits every 5 s, times less than the best peer", 25, ratios, "{:.0f}"),
             _at_most("requests a second at 5 s", 2, [each.requests for each in slow], "{:.1f}", slack=0.05),
             _at_most("requests a second at 1 s", 12, [each.requests for each in fast], "{:.1f}", slack=0.05),
             _at_most("new TCP connections a second, waiting", 0, [each.connections for each in both], "{:.1f}"),
