@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from hypothesis import strategies as st
 
@@ -20,6 +23,46 @@ def answer(chance: Chance, documents: Sequence[Any]) -> Raw:
     """One answer as it goes over the wire."""
     body = chance.some_bytes() if chance.one_in(4) else dump(chance.mutant(chance.pick(documents)))
     return raw(chance.some_status(), body, chance.headers() if chance.one_in(2) else {}, chance.way())
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a vendor answers at some paths.
+
+    :param path: a regular expression; its group, if it has one, is the id.
+    :param document: the answer.
+    :param id_field: of the document.
+    """
+
+    path: str
+    document: Any
+    id_field: str = ""
+
+
+def plain_vendor(chance: Chance, routes: Sequence[Route], field: str, words: Sequence[Any]) -> Callable[[str], Raw]:
+    """A vendor that answers as documented, with executions in any state: from others, hardly anything ever succeeds.
+
+    :param field: of the state.
+    """
+
+    def answer_to(target: str) -> Raw:
+        path = unquote(urlsplit(target).path)
+        for route in routes:
+            if match := re.search(route.path, path):
+                document = _in_any_state(chance, route.document, field, words)
+                return raw(200, dump({**document, route.id_field: match[1]} if route.id_field else document))
+        return raw(404, dump({"message": path}))
+
+    return answer_to
+
+
+def _in_any_state(chance: Chance, document: Any, field: str, words: Sequence[Any]) -> Any:
+    if isinstance(document, dict):
+        return {
+            name: chance.pick(words) if name == field else _in_any_state(chance, each, field, words)
+            for name, each in document.items()
+        }
+    return [_in_any_state(chance, each, field, words) for each in document] if isinstance(document, list) else document
 
 
 def raw(status: int, body: bytes, headers: dict[str, str] | None = None, way: int = PLAIN) -> Raw:

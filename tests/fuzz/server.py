@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socketserver
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -37,11 +37,11 @@ class Raw:
 
 @dataclass
 class Script:
-    """:param answers: in a circle.
+    """:param answers: in a circle; a function answers to the target of a request.
     :param login: what logins are answered with; ``None`` for whatever comes next.
     """
 
-    answers: Sequence[Raw] = ()
+    answers: Sequence[Raw | Callable[[str], Raw]] = ()
     login: Raw | None = None
     seen: list[Seen] = field(default_factory=list)
     count: int = 0
@@ -49,7 +49,8 @@ class Script:
     def next(self, method: str, target: str) -> Raw:
         if self.login and any(part in target for part in LOGINS):
             return self.login
-        answer = self.answers[self.count % len(self.answers)]
+        step = self.answers[self.count % len(self.answers)]
+        answer = step(target) if callable(step) else step
         self.count += 1
         self.seen.append(Seen(method, target, answer.status, answer.body))
         return answer

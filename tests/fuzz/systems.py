@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -15,12 +16,14 @@ from hypothesis import strategies as st
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import CocktailClient
 from airflow_provider.clients.code_stream import CodeStreamClient
+from airflow_provider.clients.code_stream.event_changes import EventChanges
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.quay.notifications import Wanted
+from airflow_provider.clients.quay.tag_changes import TagChanges
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.sandbox.core.hostile import dump
 from airflow_provider.storable import storable_text
-from tests.fuzz.answers import raw, texts
+from tests.fuzz.answers import Route, raw, texts
 from tests.fuzz.server import Raw
 
 SECRET = "the-secret-of-this-connection"
@@ -155,19 +158,23 @@ _REPORT = {
 @dataclass(frozen=True)
 class System:
     """:param documents: what the vendor would answer.
+    :param routes: to the documents, for a vendor that answers as documented.
+    :param field: of a state.
     :param words: of its states.
     :param refs: of every kind, with fields missing or odd at times.
-    :param successes: the words that may stand behind a success.
+    :param readers: of changes, for watchers; each makes a new one.
     """
 
     name: str
     connect: Callable[[str], ReleaseClient]
     documents: tuple[Any, ...]
+    routes: tuple[Route, ...]
+    field: str
     words: tuple[Any, ...]
     refs: tuple[dict[str, str], ...]
     intents: tuple[dict[str, Any], ...]
     login: Raw
-    successes: tuple[str, ...]
+    readers: tuple[Callable[[], Any], ...] = ()
 
 
 def _options() -> dict[str, Any]:
@@ -189,9 +196,18 @@ SYSTEMS = {
             _OPERATION,
             _page(_EXECUTION, {**_EXECUTION, "id": "x-2"}),
             _page(_EVENT, {**_EVENT, "id": "e-2"}),
-            _page(_OPERATION),
+            _page(_OPERATION, {**_OPERATION, "id": "u-2", "status": "APPROVED"}),
             {"success": 1, "failure": 0, "errors": ["e", {"id": "u-1", "error": "e"}], "latestApiVersion": "1"},
         ),
+        (
+            Route(r"/executions/([^/]+)$", _EXECUTION, "id"),
+            Route(r"/executions$", _page(_EXECUTION, {**_EXECUTION, "id": "x-2"})),
+            Route(r"events/([^/]+)$", _EVENT, "id"),
+            Route(r"events$", _page(_EVENT, {**_EVENT, "id": "e-2"})),
+            Route(r"/user-operations/([^/]+)$", _OPERATION, "id"),
+            Route(r"/user-operations$", _page(_OPERATION, {**_OPERATION, "id": "u-2"})),
+        ),
+        "status",
         ("RUNNING", "COMPLETED", "FAILED", "CANCELED", "WAITING", "ROLLING_BACK", "APPROVED", "REJECTED", "x-1", "x-2"),
         (
             {"system": "code_stream", "kind": "execution", "id": "x-1"},
@@ -223,6 +239,8 @@ SYSTEMS = {
             {"system": "code_stream", "kind": "approval", "id": "", "execution_id": "x-1"},
             {"system": "code_stream", "kind": "approval", "id": "", "pipeline": "release"},
             {"system": "code_stream", "kind": "approval", "id": "u-1"},
+            {"system": "code_stream", "kind": "answer", "id": "u-1"},
+            {"system": "code_stream", "kind": "answer", "id": "u-2"},
         ),
         (
             {"kind": "execution", "marker": "marker-1", "since": NOW, "pipeline_id": "p-1"},
@@ -242,7 +260,7 @@ SYSTEMS = {
             },
         ),
         raw(200, dump({"token": _JWT, "refresh_token": SECRET, "access_token": _JWT})),
-        ("COMPLETED", "e-1", "e-2", "u-1", "id"),
+        tuple(partial(EventChanges, event_type) for event_type in ("docker", "git", "gerrit")),
     ),
     "service_stage": System(
         "service_stage",
@@ -259,6 +277,12 @@ SYSTEMS = {
             {"error_code": "APIGW.0101", "error_msg": "not there"},
             {"projects": [{"id": "p"}]},
         ),
+        (
+            Route(r"/records$", {"records": [_RECORD, {**_RECORD, "id": 13}]}),
+            Route(r"/pipelines/([^/]+)$", _TASK, "id"),
+            Route(r"/pipelines$", {"pipelines": [_TASK, {**_TASK, "id": "p-2"}]}),
+        ),
+        "status",
         (1, 2, 3, 4, 5, 7, 9, 10, 11, 12, 13, 14, "2", "4", "p-1", "p-2", 12, 13, NOW * 1000),
         tuple(
             {
@@ -273,6 +297,10 @@ SYSTEMS = {
                 "clock": "vendor",
             }
             for number, action in (("12", "start"), ("", "stop"), ("13", "rollback"), ("12", "stop"), ("x", "retry"))
+        )
+        + tuple(
+            {"system": "service_stage", "kind": "approval", "id": "", "pipeline_id": pipeline_id}
+            for pipeline_id in ("p-1", "p-2")
         ),
         tuple(
             {
@@ -289,7 +317,6 @@ SYSTEMS = {
             for action in ("start", "retry")
         ),
         raw(201, dump({"token": {"project": {"id": "p"}}}), {"X-Subject-Token": _JWT}),
-        ("2", "9", "11", "3", "7", "12", "1"),
     ),
     "cocktail": System(
         "cocktail",
@@ -304,6 +331,11 @@ SYSTEMS = {
             {"result": 5},
             {"buildSeq": 3, "buildName": "b", "autotagUseYn": "Y"},
         ),
+        (
+            Route(r"/run/(\d+)$", _RUN, "buildRunSeq"),
+            Route(r"", {"result": [_RUN, {**_RUN, "buildRunSeq": 12}], "status": "ok"}),
+        ),
+        "runState",
         ("CREATED", "RUNNING", "DONE", "ERROR", "BUILD", "CANCEL", 11, 12, 3, "11"),
         (
             {"system": "cocktail", "kind": "build_run", "id": "11", "build_seq": "3", "tag": "1.0"},
@@ -312,7 +344,6 @@ SYSTEMS = {
         ),
         ({"kind": "build_run", "marker": "marker-1", "since": NOW, "build_seq": "3", "tag": "1.0"},),
         raw(200, b"{}"),
-        ("DONE",),
     ),
     "quay": System(
         "quay",
@@ -336,6 +367,15 @@ SYSTEMS = {
             {"repositories": [{"name": "r"}], "next_page": "n"},
             {"error_type": "insufficient_scope", "detail": "no", "status": 403},
         ),
+        (
+            Route(r"/build/([^/]+)$", _BUILD, "id"),
+            Route(r"/build/$", {"builds": [_BUILD, {**_BUILD, "id": "b-2"}]}),
+            Route(r"/logs$", {"start": 0, "total": 1, "logs": [{"message": "c", "type": "error"}]}),
+            Route(r"/tag/$", {"tags": [_TAG, {**_TAG, "name": "1.1"}], "has_additional": False, "page": 1}),
+            Route(r"/security$", {"status": "scanned", "data": _REPORT}),
+            Route(r"/manifest/", {"digest": DIGEST, "is_manifest_list": False}),
+        ),
+        "phase",
         ("waiting", "building", "complete", "error", "expired", "cancelled", "b-1", "b-2", "1.0", DIGEST, NOW),
         (
             {"system": "quay", "kind": "build", "id": "b-1", "repository": "acme/shop"},
@@ -365,7 +405,7 @@ SYSTEMS = {
             },
         ),
         raw(200, b"{}"),
-        ("complete", "1.0", "1.1", "scanned", DIGEST),
+        (partial(TagChanges, "acme/shop"),),
     ),
 }
 

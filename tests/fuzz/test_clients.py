@@ -17,27 +17,35 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from pytest_mock import MockerFixture
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.base import ReleaseClient
+from airflow_provider.clients.cocktail import run_waits
+from airflow_provider.clients.code_stream import execution_document
 from airflow_provider.clients.decoding import DEEPEST
+from airflow_provider.clients.quay import build_waits
 from airflow_provider.clients.quay.build_starts import BuildSource
 from airflow_provider.clients.redaction import LONGEST_TEXT
+from airflow_provider.clients.service_stage import release_observer
 from airflow_provider.exceptions import Effect, ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
 from airflow_provider.sandbox.core.hostile import Chance
-from tests.fuzz.answers import answer, texts
+from tests.fuzz.answers import answer, plain_vendor, texts
 from tests.fuzz.server import LOGINS, Raw, running_server
-from tests.fuzz.systems import PLAUSIBLE, SECRET, SYSTEMS, System, refs_of
+from tests.fuzz.successes import is_proven
+from tests.fuzz.systems import NOW, PLAUSIBLE, SECRET, SYSTEMS, System, refs_of
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2000"))
 IS_LONG = EXAMPLES > 2000
 LONGEST_CALL = 60.0
 """Seconds: many times the duration of a call whose answers all arrive at once."""
 
+READING = [name for name, each in SYSTEMS.items() if each.readers]
+
 fuzzed = settings(
-    max_examples=max(1, EXAMPLES // (2 * len(SYSTEMS))),
+    max_examples=max(1, EXAMPLES // (2 * len(SYSTEMS) + len(READING))),
     deadline=None,
     database=None,
     derandomize=not IS_LONG,
@@ -126,11 +134,14 @@ def _argument(system: System, call: str, name: str, annotation: Any) -> st.Searc
     return st.one_of(st.sampled_from(plausible), texts) if plausible else texts
 
 
-def answers_of(system: System, fewest: int, most: int) -> st.SearchStrategy[list[Raw]]:
+def answers_of(system: System, fewest: int, most: int) -> st.SearchStrategy[list[Any]]:
     names = sorted({name for document in system.documents for name in _names(document)})
 
-    def answers(seeds: list[int]) -> list[Raw]:
-        return [answer(Chance(seed, names, system.words), system.documents) for seed in seeds]
+    def answers(seeds: list[int]) -> list[Any]:
+        chances = [Chance(seed, names, system.words) for seed in seeds]
+        if seeds[0] % 3 == 0:
+            return [plain_vendor(chances[0], system.routes, system.field, system.words)]
+        return [answer(each, system.documents) for each in chances]
 
     return st.lists(st.integers(0, 2**64), min_size=fewest, max_size=most).map(answers)
 
@@ -225,7 +236,7 @@ def run(system: System, url: str, server: Any, draw: st.DrawFn) -> None:
         else:
             event("answer")
             check_sound(found)
-            check_no_wrong_success(system, found, server.script.seen)
+            check_no_wrong_success(found, server.script.seen)
         assert time.monotonic() - began < LONGEST_CALL
     finally:
         client.close()
@@ -238,13 +249,13 @@ def _observe(pending: Callable[[], Any]) -> Any:
         return error
 
 
-def check_no_wrong_success(system: System, found: Any, seen: list[Any]) -> None:
+def check_no_wrong_success(found: Any, seen: list[Any]) -> None:
     if isinstance(found, (list, tuple)):
         for each in found:
-            check_no_wrong_success(system, each, seen)
+            check_no_wrong_success(each, seen)
     elif isinstance(found, Execution) and found.state is ExecutionState.SUCCEEDED:
-        good = [each.body.decode("utf-8", "replace") for each in seen if each.status // 100 == 2]
-        assert any(word in body for body in good for word in system.successes), (found, good)
+        event(f"success of {found.ref['kind']}")
+        assert is_proven(found, seen), (found, [(each.target, each.body) for each in seen])
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -259,36 +270,93 @@ def test_every_call_survives_every_answer(system: str, server: Any) -> None:
     fuzz()
 
 
+def poll(system: System, server: Any, refs: list[dict[str, str]], answers: list[Any]) -> None:
+    """Many polls by one client, which remembers earlier answers."""
+    server.script.__init__(answers, system.login)
+    known: list[Any] = list(refs)
+    with system.connect(f"http://127.0.0.1:{server.server_address[1]}") as client:
+        for _ in range(4):
+            began = time.monotonic()
+            try:
+                found = [_observe(each) if callable(each) else each for each in client.fetch_shared(known)]
+            except ReleasePipelineError as error:
+                check_error(error)
+                continue
+            finally:
+                assert time.monotonic() - began < LONGEST_CALL
+            assert len(found) == len(known)
+            check_sound(found)
+            check_no_wrong_success(found, server.script.seen)
+            known = [each if isinstance(each, Execution) else before for before, each in zip(known, found, strict=True)]
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_wait_survives_every_row_of_answers(system: str, server: Any) -> None:
-    """Many polls by one client, which remembers earlier answers."""
-    url = f"http://127.0.0.1:{server.server_address[1]}"
+    one = SYSTEMS[system]
+
+    @fuzzed
+    @given(st.lists(refs_of(one), min_size=1, max_size=4), answers_of(one, 4, 12))
+    def fuzz(refs: list[dict[str, str]], answers: list[Any]) -> None:
+        poll(one, server, refs, answers)
+
+    fuzz()
+
+
+def failed_is_success(execution_of: Callable[..., Execution]) -> Callable[..., Execution]:
+    def mutant(*args: Any, **options: Any) -> Execution:
+        seen = execution_of(*args, **options)
+        return replace(seen, state=ExecutionState.SUCCEEDED) if seen.state is ExecutionState.FAILED else seen
+
+    return mutant
+
+
+MUTANTS = {
+    "code_stream": execution_document,
+    "service_stage": release_observer,
+    "cocktail": run_waits,
+    "quay": build_waits,
+}
+
+
+@pytest.mark.parametrize("system", MUTANTS)
+def test_a_client_that_takes_a_failure_for_a_success_is_found(system: str, server: Any, mocker: MockerFixture) -> None:
+    one, module = SYSTEMS[system], MUTANTS[system]
+    mocker.patch.object(module, "execution_of", failed_is_success(module.execution_of))
+
+    @settings(fuzzed, max_examples=500, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
+    @given(st.lists(refs_of(one), min_size=1, max_size=4), answers_of(one, 4, 12))
+    def fuzz(refs: list[dict[str, str]], answers: list[Any]) -> None:
+        poll(one, server, refs, answers)
+
+    with pytest.raises(AssertionError, match="is_proven"):
+        fuzz()
+
+
+@pytest.mark.parametrize("system", READING)
+def test_what_watchers_read_is_sound_whatever_a_server_answers(system: str, server: Any) -> None:
     one = SYSTEMS[system]
 
     @fuzzed
     @given(
-        st.lists(refs_of(one), min_size=1, max_size=4),
-        answers_of(one, 4, 12),
+        st.sampled_from(one.readers), answers_of(one, 4, 12), st.sampled_from((None, 0.0, NOW - 60.0)), st.booleans()
     )
-    def fuzz(refs: list[dict[str, str]], answers: list[Raw]) -> None:
+    def fuzz(reader_of: Callable[[], Any], answers: list[Any], since: float | None, whole: bool) -> None:
         server.script.__init__(answers, one.login)
-        known: list[Any] = list(refs)
-        with one.connect(url) as client:
-            for _ in range(4):
+        reader = reader_of()
+        with one.connect(f"http://127.0.0.1:{server.server_address[1]}") as client:
+            for _ in range(3):
                 began = time.monotonic()
                 try:
-                    found = [_observe(each) if callable(each) else each for each in client.fetch_shared(known)]
+                    lanes = reader.read(client, since, whole)
                 except ReleasePipelineError as error:
                     check_error(error)
                     continue
                 finally:
                     assert time.monotonic() - began < LONGEST_CALL
-                assert len(found) == len(known)
-                check_sound(found)
-                check_no_wrong_success(one, found, server.script.seen)
-                known = [
-                    each if isinstance(each, Execution) else before for before, each in zip(known, found, strict=True)
-                ]
+                for change in (each for lane in lanes.values() for each in lane.changes):
+                    event("change")
+                    assert change.id
+                    check_sound([change.id, change.at, change.payload])
 
     fuzz()
 
