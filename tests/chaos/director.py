@@ -303,21 +303,25 @@ class Director:
         # Nobody can answer while the API server is dead.
         is_first = "api-server" in names or self._random.random() < 0.5
         name, ti = next(iter(asked.items()))
-        if is_first:
-            self.reviewers.answer(name, ti)
+        if not is_first:
+            self._kill_these(names)
             time.sleep(self._random.uniform(0, BESIDE))
-        try:
-            for each in names:
-                self._cluster.kill(each)
-                self._note(each, killed=True)
-            if not is_first:
-                time.sleep(self._random.uniform(0, BESIDE))
-                self.reviewers.answer(name, ti)
-        finally:
-            for each in names:
-                self._cluster.restart(each)
+        said = self.reviewers.answer(name, ti)
+        if is_first:
+            time.sleep(self._random.uniform(0, BESIDE))
+            self._kill_these(names)
+        for each in names:
+            self._cluster.restart(each)
+        if not said.is_taken:
+            # Somebody has decided at the vendor meanwhile.
+            return None
         self._note("answer beside a kill", of=f"{name} ({'before' if is_first else 'after'} it)")
         return self._random.uniform(2, 6)
+
+    def _kill_these(self, names: tuple[str, ...]) -> None:
+        for each in names:
+            self._cluster.kill(each)
+            self._note(each, killed=True)
 
     def _kill_a_task_that_was_answered(self) -> float | None:
         """A person answers, and the process dies that the answer resumes."""

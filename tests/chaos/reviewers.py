@@ -19,7 +19,7 @@ WAYS = (AT_ONCE, AT_ONCE, LATE, TWICE, ELSEWHERE, BESIDE, BESIDE, BESIDE)
 DECISIONS = (APPROVE, APPROVE, REJECT)
 PATIENCE = {LATE: (8.0, 15.0), BESIDE: (45.0, 45.0)}
 """Seconds from when a question is seen to its answer, at least and at most; beside no kill at all after this time."""
-UNASKED = 60.0
+UNASKED = 120.0
 """Seconds after which somebody decides at the vendor about what nobody is asked about in Airflow: a guess."""
 
 
@@ -58,9 +58,11 @@ class Reviewers:
                 continue
             first = self.answer(name, ti)
             if way == TWICE:
-                self._say(name, ti, REJECT if first == APPROVE else APPROVE)
+                self._say(name, ti, REJECT if first.decision == APPROVE else APPROVE)
         for name, execution in self._gates.waiting().items():
-            if name in self._gated - asked.keys() and time.time() - execution["states"][-1]["at"] > UNASKED:
+            # An answer may be on its way.
+            since = max([execution["states"][-1]["at"], *(each.at for each in self.said[name])])
+            if name in self._gated - asked.keys() and time.time() - since > UNASKED:
                 self._decide_elsewhere(name)
 
     @property
@@ -84,18 +86,18 @@ class Reviewers:
         self._plans = {name: self._plans.get(name) or self._plan() for name in asked}
         return dict(sorted(asked.items(), key=lambda each: self._plans[each[0]][0] != BESIDE))
 
-    def answer(self, name: str, ti: TaskInstance) -> str:
-        """Answer in Airflow; returns the decision."""
+    def answer(self, name: str, ti: TaskInstance) -> Said:
+        """Answer in Airflow."""
         self._plans.pop(name, None)
-        decision = self._deal(DECISIONS)
-        self._say(name, ti, decision)
-        return decision
+        return self._say(name, ti, self._deal(DECISIONS))
 
-    def _say(self, name: str, ti: TaskInstance, decision: str) -> None:
+    def _say(self, name: str, ti: TaskInstance, decision: str) -> Said:
         at, words = time.time(), self._words(name)
         is_taken = people.answer(self._api, ti, decision.capitalize(), words)
-        self.said[name].append(Said(at, decision, words, IN_AIRFLOW, is_taken))
+        said = Said(at, decision, words, IN_AIRFLOW, is_taken)
+        self.said[name].append(said)
         self._note(f"person: {decision}", of=f"{words} ({_in_words(is_taken)})")
+        return said
 
     def _decide_elsewhere(self, name: str) -> None:
         at, words, decision = time.time(), self._words(name), self._deal(DECISIONS)
