@@ -113,7 +113,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         """Poll once. Failed polls are ignored until the error budget is spent."""
         client, now = self._connected(), time.time()
         wait, polls = self._wait_of(context), self._polls_of(context)
-        seen = self._observe(client, wait)
+        seen = self._observe(client, wait, polls)
         self._trouble = str(seen) if isinstance(seen, ReleasePipelineError) else None
         outcome = wait.update(seen, now)
         self.log_lines(wait.new_lines())
@@ -176,13 +176,17 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         # With `exponential_backoff` Airflow 3.3.2 doubles it without limit, until a float overflows.
         return float(super()._get_next_poke_interval(started_at, run_duration, min(poke_count, MOST_DOUBLINGS)))
 
-    def _observe(self, client: ClientT, wait: Wait) -> Execution | ReleasePipelineError:
+    def _observe(self, client: ClientT, wait: Wait, polls: Polls) -> Execution | ReleasePipelineError:
         """Poll once, after resolving what to wait for if that is not known yet."""
         from airflow_provider.core.waiting import is_refusal
         from airflow_provider.unforeseen import unforeseen
 
         try:
-            wait.ref = wait.ref or self.reference(client)
+            if not wait.ref:
+                # Names and numbers mean something else on another system, where the connection may lead to meanwhile.
+                client.check_place(polls.about)
+                place = {"place": polls.about["place"]} if polls.about else {}
+                wait.ref = {**self.reference(client), **place}
             seen: Execution = client.observe(wait.ref)
             return seen
         except ReleasePipelineError as error:

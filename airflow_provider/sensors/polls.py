@@ -11,16 +11,21 @@ from airflow_provider.core.waiting import Begun, Wait
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider.execution import ExecutionRef
+
 KEY = "looks"
 """Key of what has been observed and logged. Words in storage stay: a wait survives an upgrade of this package."""
 BEGAN_KEY = "began"
 """Key of the moment at which the wait began; retries see it, too."""
 
+_ABOUT = ("kind", "id", "place")
+
 
 class SensorPolls:
     """State that the polls of this attempt share.
 
-    Attribute ``ended``: epoch seconds since when the execution has seemed to be over; ``None`` if it does not.
+    Attributes: ``ended``: epoch seconds since when the execution has seemed to be over; ``None`` if it does not.
+    ``about``: kind, id and place of what an earlier poll has seen; empty if none has.
 
     :param is_rescheduled: whether this is reschedule mode; then the next poll must know what has been logged.
     """
@@ -33,6 +38,7 @@ class SensorPolls:
         is_of_this = isinstance(stored, dict) and stored.get("attempt") == self._attempt
         self._kept = cast("dict[str, Any]", stored) if is_of_this else {}
         self.ended: float | None = self._kept.get("ended")
+        self.about: ExecutionRef = self._kept.get("about") or {}
 
     @property
     def is_known(self) -> bool:
@@ -66,6 +72,9 @@ class SensorPolls:
         kept: dict[str, Any] = {"attempt": self._attempt, "failing_since": wait.failing_since, "ended": self.ended}
         if self._is_rescheduled:
             kept["begun"] = wait.begun.to_json()
+            if "place" in wait.ref:
+                self.about = {name: wait.ref.get(name, "") for name in _ABOUT}
+            kept["about"] = self.about
         has_news = self._is_rescheduled or wait.failing_since is not None or self.ended is not None
         if kept != self._kept and (self._kept or has_news):
             self._kept = kept

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider.core.durations import DURATIONS
-from airflow_provider.exceptions import ExecutionFailed
+from airflow_provider.exceptions import ConflictError, ExecutionFailed
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.meanwhile import meanwhile
@@ -78,6 +78,27 @@ def test_no_pause_that_a_system_asks_for_outlasts_a_sensor(systems, asked, in_wo
     assert isinstance(ended.error, AirflowSensorTimeout)
     # Less than one of the pauses.
     assert time.monotonic() - begun < 20
+
+
+@EVERY_EXECUTION
+def test_a_connection_that_is_changed_between_two_polls_is_not_followed(systems, elsewhere, watched):
+    for each in (systems, elsewhere):
+        each.reset(speed=0.001)
+    execution_id = watched.start()
+    before = len(systems.requests(watched.system, "GET"))
+
+    def change() -> bool:
+        # Another system may have another execution with the same number.
+        has_polled = len(systems.requests(watched.system, "GET")) > before + 4
+        if has_polled:
+            elsewhere.connect()
+        return has_polled
+
+    with meanwhile(change):
+        ended = watch(watched.build, execution_id, mode="reschedule", timeout=60)
+    assert isinstance(ended.error, ConflictError)
+    assert all(url in str(ended.error) for url in (systems.url, elsewhere.url))
+    assert elsewhere.requests(watched.system, "GET", execution_id) == []
 
 
 MAY_BE_TAKEN_BACK = pytest.mark.parametrize(
