@@ -267,7 +267,7 @@ class ReleaseOperator(CheckedArguments, BaseOperator, Generic[ClientT]):
 
     def _parts_of(self, content: str, context: Context, environment: Any) -> list[object]:
         """What the expressions of a template render to, each by itself."""
-        from airflow_provider.triggers.missing_parts import noting_parts
+        from airflow_provider.missing_parts import noting_parts
 
         parts: list[object] = []
         super()._render(noting_parts(environment, parts).from_string(content), context)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from airflow_provider.clients.service_stage.release_states import is_stopped
 from airflow_provider.core import lines
 from airflow_provider.core.approving import APPROVE, decided_at_the_vendor
 from airflow_provider.exceptions import (
@@ -206,14 +205,16 @@ def check_decision(seen: Execution, task_name: str, decision: str) -> None:
 
     :raises ConflictError: its state does not follow from this answer, so somebody else answered, or stopped it.
     """
+    from airflow_provider.clients.service_stage.release_states import is_stopped
+
     # If it waits again, it does for the next approval. One that is being stopped still counts as running.
     is_next = seen.state is ExecutionState.WAITING
     is_stopping = seen.state is ExecutionState.RUNNING and is_stopped(seen)
     if is_stopping or (APPROVE if is_next else decided_at_the_vendor(seen.state)) != decision:
         doing = lines.doing(seen.state, seen.status)
         raise ConflictError(
-            f"somebody else may have answered {task_name!r}: release {seen.id} is {doing}, which is inconsistent "
-            f"with the answer {decision}",
+            f"somebody else may have answered {task_name!r}: release {seen.id} {doing}, which is inconsistent with "
+            f"the answer {decision}",
             call=Call(system=str(seen.ref["system"])),
         )
 

@@ -16,8 +16,8 @@ from airflow.sdk.definitions.context import render_template_to_string
 from airflow.sdk.exceptions import XComNotFound
 from jinja2 import StrictUndefined
 
+from airflow_provider.missing_parts import MISSING, problem_of_parts
 from airflow_provider.operators.arguments import NUMBER, is_number
-from airflow_provider.triggers.missing_parts import MISSING, problem_of_parts
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

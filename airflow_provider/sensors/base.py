@@ -176,7 +176,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         # With `exponential_backoff` Airflow 3.3.2 doubles it without limit, until a float overflows.
         return float(super()._get_next_poke_interval(started_at, run_duration, min(poke_count, MOST_DOUBLINGS)))
 
-    def _observe(self, client: ClientT, wait: Wait, polls: Polls) -> Execution | ReleasePipelineError:
+    def _observe(self, client: ClientT, wait: Wait, polls: SensorPolls) -> Execution | ReleasePipelineError:
         """Poll once, after resolving what to wait for if that is not known yet."""
         from airflow_provider.core.waiting import is_refusal
         from airflow_provider.unforeseen import unforeseen

@@ -35,11 +35,11 @@ from airflow_provider.exceptions import BadRequestError, Call, ReleasePipelineEr
 from airflow_provider.execution import ExecutionRef
 from airflow_provider.freeze_watch import FreezeWatch
 from airflow_provider.links import MARKER_XCOM, xcoms_of
+from airflow_provider.missing_parts import MISSING, noting_parts, problem_of_parts
 from airflow_provider.storable import storable, storable_text
 from airflow_provider.task_instances import identity_of, task_state
 from airflow_provider.triggers.asked import Asked
 from airflow_provider.triggers.kills import shielded
-from airflow_provider.triggers.missing_parts import MISSING, noting_parts, problem_of_parts
 from airflow_provider.triggers.poller import shared_poller
 from airflow_provider.triggers.shared_client import shared_client
 from airflow_provider.triggers.templates import pulling_one_xcom

@@ -124,8 +124,16 @@ def outcome_of(client: ReleaseClient, ref: ExecutionRef, seconds: float) -> Outc
     return next(filter(None, polls), None)
 
 
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-@pytest.mark.parametrize(("connect", "ref", "lost"), WAITS.values(), ids=WAITS)
+FOREIGN = [
+    pytest.param(*WAITS[wait], body, id=f"{wait}: {name}")
+    for wait in WAITS
+    for name, body in BODIES.items()
+    # Code Stream's own 404 is documented without a body.
+    if isinstance(body, str) or WAITS[wait][2] != ("/codestream/",)
+]
+
+
+@pytest.mark.parametrize(("connect", "ref", "lost", "body"), FOREIGN)
 def test_no_wait_ends_because_a_gateway_finds_nothing_for_a_while(
     scripted: Scripted, connect: Any, ref: ExecutionRef, lost: tuple[str, ...], body: Any
 ) -> None:

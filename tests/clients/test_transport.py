@@ -209,8 +209,7 @@ def test_retry_after_is_seconds_or_a_date_and_nonsense_is_ignored(header: str | 
     [
         (HTML, Effect.NONE),
         ("404 page not found", Effect.NONE),
-        (None, Effect.NONE),
-        ([], Effect.NONE),
+        (None, Effect.REFUSED),
         ({"message": "no execution 7"}, Effect.REFUSED),
     ],
 )

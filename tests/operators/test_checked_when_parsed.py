@@ -143,7 +143,7 @@ def test_arguments_are_of_the_kind_that_their_names_promise() -> None:
         if name.endswith("_seq"):
             assert kind == Number, (cls, name)
         if name.endswith("_url"):
-            assert kind in (arguments.Url, arguments.CallbackUrl), (cls, name)
+            assert kind in (arguments.ArchiveUrl, arguments.CallbackUrl), (cls, name)
         if isinstance(inspect.signature(cls.__init__).parameters.get(name), bool):
             assert kind is bool, (cls, name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 import time
@@ -117,8 +118,16 @@ def test_a_vendor_that_is_down_for_a_while_ends_no_wait(systems, faults):
     assert outcome.is_success
 
 
-@pytest.mark.parametrize("body", [None, "404 page not found", {"message": "no Route matched with those values"}])
-@pytest.mark.parametrize("path", ["/csp/gateway/am/api/login", "/iaas/api/login", "/executions/"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        *itertools.product(
+            ["/csp/gateway/am/api/login", "/iaas/api/login"],
+            [None, "404 page not found", {"message": "no Route matched with those values"}],
+        ),
+        ("/executions/", "404 page not found"),
+    ],
+)
 def test_a_gateway_that_finds_nothing_for_a_while_ends_no_wait(systems, mocker, path, body):
     mocker.patch.object(DURATIONS, "gone_after", 0.0)
     (ref,) = start_pipelines(1)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from airflow_provider.exceptions import BadRequestError
+from airflow_provider.missing_parts import MISSING, MISSING_PART, UNDEFINED_PART
 from airflow_provider.sensors.quay import QuayTagSensor
 from airflow_provider.triggers.execution import ExecutionTrigger
-from airflow_provider.triggers.missing_parts import MISSING, MISSING_PART, UNDEFINED_PART
 
 
 def rendered(tag: str, xcom: Any = None) -> dict[str, str]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar, Unpack
 
-from msgspec.structs import replace
-
 from airflow_provider.clients.answers import HttpAnswer, VendorError, read_common_error
 from airflow_provider.clients.code_stream.fields import Json, secrets_in
 from airflow_provider.clients.code_stream.lists import OBJECTS, PAGE, Decode, Page, RepeatedPageError
@@ -39,15 +37,7 @@ def read_error(answer: HttpAnswer) -> VendorError | None:
     """Read an error; an empty answer is one, too, because all successful answers of this API have a body."""
     if answer.status in (200, 201, 202) and answer.data is None:
         return VendorError(message="the answer is empty", cause=UnexpectedResponseError, effect=Effect.UNKNOWN)
-    error = read_common_error(answer)
-    return replace(error, is_foreign=not _is_own(answer.data)) if error else None
-
-
-def _is_own(body: object) -> bool:
-    """Whether an error has the form of Code Stream's own, which says what it is about, or of the services beside it."""
-    if not isinstance(body, dict) or not body.get("message"):
-        return False
-    return "documentKind" in body or {"timestamp", "path", "status"} <= body.keys()
+    return read_common_error(answer)
 
 
 class Wire:

@@ -35,7 +35,7 @@ def read_error(answer: HttpAnswer) -> VendorError | None:
     # The first line says what is wrong; a dump of the whole body, with secrets, may follow.
     message = (error.message or "").partition("\n")[0]
     # All of Quay's own "not found" have this field.
-    is_foreign = isinstance(answer.data, dict) and "error_type" not in answer.data
+    is_foreign = not isinstance(answer.data, dict) or "error_type" not in answer.data
     error = replace(error, message=message or None, is_foreign=is_foreign)
     if answer.status == 403 and "CSRF token" in message:
         return replace(

@@ -297,7 +297,7 @@ def test_a_release_that_somebody_stops_has_accepted_no_answer_of_an_earlier_atte
     systems.force("service_stage", execution_id, "13")
     error = task.attempt().error
     assert isinstance(error, ConflictError)
-    assert "does not follow from the answer approve" in str(error)
+    assert "is running (status 13), which is inconsistent with the answer approve" in str(error)
 
 
 def test_no_retry_answers_a_younger_release_after_somebody_else_may_have_answered(systems):
