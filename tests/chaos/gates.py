@@ -104,9 +104,9 @@ class Gates:
             for each in self._sandbox.requests("service_stage", "POST", "/action")
             if "action_id=approval" in each["query"] and each["reached"] and each["status"] in (200, None)
         ]
-        for each in self._sandbox.executions("service_stage"):
-            sent = [answer for answer in answers if f"/{each['pipeline_id']}/" in answer["path"]]
-            found.setdefault(each["pipeline"], []).extend(_gates_of(each, sent))
+        for release in self._sandbox.executions("service_stage"):
+            sent = [answer for answer in answers if f"/{release['pipeline_id']}/" in answer["path"]]
+            found.setdefault(release["pipeline"], []).extend(_gates_of(release, sent))
         return found
 
 
@@ -117,7 +117,7 @@ def _gates_of(release: dict[str, Any], sent: list[dict[str, Any]]) -> list[Gate]
         if state["state"] != WAITING:
             continue
         after = states[number + 1] if number + 1 < len(states) else {"state": "", "at": 0.0}
-        decision = {RELEASING: APPROVE, FAILED: REJECT}.get(after["state"])
+        decision = {RELEASING: APPROVE, FAILED: REJECT}.get(str(after["state"]))
         # The system refuses all but the first; of some, the answer of the system was lost.
         possible = [each for each in sent if state["at"] <= each["time"] <= after["at"]]
         certain = [each for each in possible if each["status"] == 200]
