@@ -112,13 +112,12 @@ class Gates:
 
 def _gates_of(release: dict[str, Any], sent: list[dict[str, Any]]) -> list[Gate]:
     """:param sent: answers to its release task that may have taken effect."""
-    gates: list[Gate] = []
-    states: list[dict[str, Any]] = release["states"]
+    gates, states = [], release["states"]
     for number, state in enumerate(states):
         if state["state"] != WAITING:
             continue
-        after: dict[str, Any] = states[number + 1] if number + 1 < len(states) else {"state": "", "at": 0.0}
-        decision = {RELEASING: APPROVE, FAILED: REJECT}.get(after["state"])
+        after = states[number + 1] if number + 1 < len(states) else {"state": "", "at": 0.0}
+        decision = {RELEASING: APPROVE, FAILED: REJECT}.get(str(after["state"]))
         # The system refuses all but the first; of some, the answer of the system was lost.
         possible = [each for each in sent if state["at"] <= each["time"] <= after["at"]]
         certain = [each for each in possible if each["status"] == 200]
