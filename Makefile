@@ -28,7 +28,7 @@ unit: $(INSTALLED) ## run the quick tests, in little more than a minute on two c
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(or $(ARGS),$(UNIT))
 
 test: $(INSTALLED) ## run all tests, including the release train in a real Airflow
-	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal --ignore tests/e2e --ignore tests/first_hour $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 6 --dist worksteal --ignore tests/e2e --ignore tests/first_hour $(ARGS)
 	@$(MAKE) e2e
 
 coverage: $(INSTALLED) ## run all tests but those in a real Airflow, and show which lines and branches none of them reached
