@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider.core import lines
 from airflow_provider.core.approving import Ended
 from airflow_provider.core.cleanup import end_cleared, let_end
-from airflow_provider.core.commands import Ask, Defer, Log, Pause, Program, TakeAnswer
+from airflow_provider.core.commands import Ask, Defer, Find, Log, Pause, Program, TakeAnswer
 from airflow_provider.core.concluding import end_record
 from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
 from airflow_provider.core.generation import Relation, ambiguity, relation_since
@@ -139,6 +139,10 @@ class Start(Progress):
         else:
             self.enter(State.OBSERVING)
             seen = yield from observe(self, record.ref)
+            if seen is None and self.policy.is_marked(record.intent):
+                # A gateway that is being reconfigured may find nothing either: a list by the marker knows better.
+                listed: list[Execution] = yield Find(record.intent)
+                seen = next((each for each in listed if each.id == record.ref["id"]), None)
         seen = yield from settled(self, seen)
         if seen is None or seen.state in (ExecutionState.FAILED, ExecutionState.CANCELED):
             yield from self.note_end(record, seen)

@@ -268,6 +268,20 @@ def test_a_gateway_that_finds_nothing_for_a_while_leads_to_no_second_start(syste
     assert story.seen() == ONE_START
 
 
+@pytest.mark.parametrize("body", [None, {"message": "no Route matched with those values"}])
+@pytest.mark.parametrize("starter", ["code_stream pipeline", "cocktail"])
+def test_what_a_gateway_may_have_said_is_gone_only_if_no_list_shows_its_marker(systems, starter, body, mocker):
+    mocker.patch.object(DURATIONS, "gone_after", 0.2)
+    mocker.patch.object(DURATIONS, "not_found_pause", 0.1)
+    systems.reset(speed=SLOW)
+    story = Story(systems, STARTERS[starter], deferrable=True)
+    story.attempt_and_die(remembered=True)
+    path = STARTERS[starter].poll
+    systems.fault(STARTERS[starter].system, "status", method="GET", path=path, status=404, body=body, times=8)
+    assert story.attempt().state == "deferred"
+    assert story.seen() == ONE_START
+
+
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_person_who_ends_a_task_while_it_asks_airflow_something_is_respected(systems, deferrable, mocker):
     systems.reset(SLOW)
