@@ -95,7 +95,7 @@ def test_airflow_finds_the_example_dags_and_logs_no_error(caplog: pytest.LogCapt
     assert "release_pipelines" not in caplog.text
 
 
-IN_A_CHECKOUT = ("docker/README.md", "tests/simulation/GUARDS.md")
+IN_A_CHECKOUT = ("docker/README.md", "tests/simulation/GUARDS.md", "tests/simulation/TRANSITIONS.md")
 
 
 def test_pip_installs_each_page_that_the_readme_links() -> None:
