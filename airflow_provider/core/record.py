@@ -57,11 +57,6 @@ class Record(msgspec.Struct, kw_only=True):
     place: str
     escalated_by: Attempt | None = msgspec.field(default=None, name="told")
 
-    @property
-    def is_over(self) -> bool:
-        """Whether it may be deleted at some point."""
-        raise NotImplementedError
-
     def to_json(self) -> dict[str, Any]:
         body: dict[str, Any] = storable(msgspec.to_builtins(self))
         return body
