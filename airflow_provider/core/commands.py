@@ -143,12 +143,10 @@ class ReadLog(Struct, frozen=True):
     """Copy the execution's own log to the task's log, from where it was last read, as far as that takes no longer than
     the wait may be held up.
 
-    :param limit: seconds; ``None`` if the wait has no deadline.
     :param is_last: whether it is not read again.
     """
 
     wait: Wait
-    limit: float | None = None
     is_last: bool = False
 
 

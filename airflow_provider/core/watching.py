@@ -29,7 +29,7 @@ def watch(
         if new := wait.new_lines():
             yield Log(new)
             if has_log(wait.ref):
-                yield ReadLog(wait, wait.until_deadline(timed.now), is_last=outcome is not None)
+                yield ReadLog(wait, is_last=outcome is not None)
         if outcome:
             return outcome
         yield from after_poll(wait)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -131,8 +130,8 @@ class Carrier(Generic[ClientT]):
                 self._defer(command)
             case Log(lines):
                 self.operator.log_lines(lines)
-            case ReadLog(wait, limit, is_last):
-                self._log.copy(self.client, wait, math.inf if limit is None else limit, is_last=is_last)
+            case ReadLog(wait, is_last):
+                self._log.copy(self.client, wait, is_last=is_last)
             case _:
                 raise ValueError(f"this operator does not support {type(command).__name__}")
         return None

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class ExecutionLog:
-    """The log of the one execution that a worker waits for. A slow one holds up the wait for two seconds at most.
+    """The log of the one execution that a worker waits for. A slow one holds up the wait for two seconds at most, and
+    never past its deadline.
 
     :param write: writes lines to the task's log.
     """
@@ -25,13 +26,13 @@ class ExecutionLog:
         self._write = write
         self._reading: _Reading | None = None
 
-    def copy(self, client: ReleaseClient, wait: Wait, limit: float, *, is_last: bool) -> None:
+    def copy(self, client: ReleaseClient, wait: Wait, *, is_last: bool) -> None:
         """Copy what is new. What does not arrive in time is copied by the next call.
 
-        :param limit: seconds.
         :param is_last: whether there will be no other call.
         """
-        limit = max(0.0, min(limit, TAIL_LIMIT))
+        left = wait.until_deadline(time.time())
+        limit = TAIL_LIMIT if left is None else max(0.0, min(left, TAIL_LIMIT))
         end = time.monotonic() + limit
         had_begun = self._reading is not None
         is_read = self._read(client, wait, end)

@@ -47,18 +47,18 @@ def test_what_does_not_arrive_in_time_is_copied_later_and_once(
 ) -> None:
     mocker.patch.object(execution_log, "TAIL_LIMIT", 0.05)
     client, wait = SlowLog(), Wait(REF, 5.0)
-    log.copy(client, wait, FOREVER, is_last=False)
-    log.copy(client, wait, FOREVER, is_last=False)
+    log.copy(client, wait, is_last=False)
+    log.copy(client, wait, is_last=False)
     assert (lines, wait.log_offset) == ([], 0)
     client.may_arrive.set()
     mocker.patch.object(execution_log, "TAIL_LIMIT", FOREVER)
-    log.copy(client, wait, FOREVER, is_last=True)
+    log.copy(client, wait, is_last=True)
     assert (lines, wait.log_offset) == (["  | line 0", "  | line 1"], 2), "the second was read after the end"
 
 
 def test_a_log_is_not_waited_for_beyond_the_deadline(log: ExecutionLog, lines: list[str]) -> None:
     began = time.monotonic()
-    log.copy(SlowLog(), Wait(REF, 5.0), -1.0, is_last=True)
+    log.copy(SlowLog(), Wait(REF, 5.0, deadline=time.time() - 1.0), is_last=True)
     assert time.monotonic() - began < execution_log.TAIL_LIMIT
     assert lines == ["  | the end of the log of 7 could not be read within 0 s"]
 
