@@ -233,15 +233,20 @@ def test_a_decision_at_the_vendor_closes_the_question_and_is_the_result(asking, 
     assert len(asking.answers()) == 1
 
 
-@pytest.mark.parametrize("by_now", ["3", "5"], ids=["has failed", "waits for its next approval"])
-def test_a_decision_at_the_vendor_stays_what_it_was_whatever_the_release_does_next(systems, by_now):
-    """A worker resumes some seconds after the trigger has seen it."""
+def approved_at_the_vendor(systems: Any) -> tuple[AskedTask, str, Any]:
+    """A task that asks, its release, which somebody else has approved, and the event of the trigger that saw it."""
     asking = in_service_stage(systems)
     task = asked(asking)
     release = systems.executions("service_stage")[-1]["id"]
     assert run_task(lambda: asking.build(decision="approve")).error is None
     until(lambda: asking.is_decided() is True)
-    event = task.fire(trigger_of(task))
+    return task, release, task.fire(trigger_of(task))
+
+
+@pytest.mark.parametrize("by_now", ["3", "5"], ids=["has failed", "waits for its next approval"])
+def test_a_decision_at_the_vendor_stays_what_it_was_whatever_the_release_does_next(systems, by_now):
+    """A worker resumes some seconds after the trigger has seen it."""
+    task, release, event = approved_at_the_vendor(systems)
     assert task.action().answer == "Approve"
     systems.force("service_stage", release, by_now)
     (given,) = result_of(task.resumed(event))["approvals"]
@@ -250,12 +255,7 @@ def test_a_decision_at_the_vendor_stays_what_it_was_whatever_the_release_does_ne
 
 def test_a_retry_keeps_the_decision_at_the_vendor_that_an_earlier_attempt_was_told(systems):
     """The worker dies before it could say so, and by then the release has failed."""
-    asking = in_service_stage(systems)
-    task = asked(asking)
-    release = systems.executions("service_stage")[-1]["id"]
-    assert run_task(lambda: asking.build(decision="approve")).error is None
-    until(lambda: asking.is_decided() is True)
-    event = task.fire(trigger_of(task))
+    task, release, event = approved_at_the_vendor(systems)
     with patched(type(task.operator), "result_now", side_effect=WorkerKilled):
         assert isinstance(task.resumed(event).error, WorkerKilled)
     systems.force("service_stage", release, "3")
