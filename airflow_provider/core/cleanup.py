@@ -60,6 +60,8 @@ def let_end(progress: Progress, record: StartRecord) -> Program[None]:
     progress.enter(State.ENDING)
     ref = record.ref or {}
     begun, trouble, is_asked = progress.now, "", False
+    cancel_from = begun if record.phase is Phase.ENDING else begun + DURATIONS.cleared_grace
+    pause = DURATIONS.cleared_cancel_pause
     while True:
         seen = None
         try:
@@ -75,8 +77,7 @@ def let_end(progress: Progress, record: StartRecord) -> Program[None]:
             trouble = str(error)
         if progress.now >= begun + DURATIONS.cleared_limit:
             break
-        grace = 0.0 if record.phase is Phase.ENDING else DURATIONS.cleared_grace
-        if seen and progress.policy.needs_cancel(seen) and not is_asked and progress.now >= begun + grace:
+        if seen and progress.policy.needs_cancel(seen) and not is_asked and progress.now >= cancel_from:
             if GUESS in ref:
                 trouble = "it was only guessed to be this task's, and a guess is never canceled"
                 break
@@ -87,7 +88,9 @@ def let_end(progress: Progress, record: StartRecord) -> Program[None]:
             except ReleasePipelineError as error:
                 trouble = str(error)
                 yield Log([lines.cancel_fails(record.name, error)])
-                yield Pause(min(error.retry_after or 0.0, DURATIONS.cleared_limit))
+                # What is refused while an execution is queued may be accepted once it runs.
+                cancel_from = progress.now + max(pause, error.retry_after or 0.0)
+                pause = min(2 * pause, DURATIONS.longest_cleared_cancel_pause)
         yield Pause(DURATIONS.let_end_pause)
     yield from progress.escalate(
         record,

@@ -42,6 +42,10 @@ class Durations(msgspec.Struct):
     cleared_grace: float = 5.0
     """How long a new attempt lets the previous worker or triggerer cancel before it does so itself: both learn of a
     clear within a heartbeat."""
+    cleared_cancel_pause: float = 2.0
+    longest_cleared_cancel_pause: float = 15.0
+    """Pauses after a failed cancel of it grow from the first to the second: in Quay, each refused one uses up one of
+    the build's retries."""
     cleared_limit: float = 60.0
     """How long a new attempt tries to end what a cleared one had started; then it fails with an error that names it."""
     pushed_interval: float = 600.0

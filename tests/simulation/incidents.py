@@ -137,7 +137,9 @@ class Incidents:
     def _gateway_away(self, seconds: float) -> None:
         self.world.note("gateway", f"does not find the path of executions for {seconds:.0f} s")
         for server in self.servers:
-            server.network.lose_route(seconds)
+            # Of the four, only Code Stream documents a 404 without a body.
+            looks_alike = self.world.plan.character == "marked" and self.world.plan.seed % 2 == 0
+            server.network.lose_route(seconds, looks_like_the_systems_own=looks_alike)
 
     def _move_trigger(self, incident: Incident, subject: Any) -> None:
         if trigger := self._task(incident, subject).trigger:

@@ -93,7 +93,7 @@ def try_guards(guards: tuple[Guard, ...], processes: int) -> bool:
     seen: list[Shown] = []
     with ProcessPoolExecutor(processes) as pool:
         for guard, found in zip(guards, pool.map(lives_until_noticed, guards), strict=True):
-            seen.append(Shown(guard.name, guard.faults, *(found or (None, ""))))
+            seen.append(Shown(guard.name, guard.part, guard.faults, *(found or (None, ""))))
             print(seen[-1], flush=True)
     if guards == GUARDS:
         guards_page.write(seen, MOST_LIVES)

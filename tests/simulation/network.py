@@ -52,7 +52,7 @@ class Network:
         self.world = world
         self.timeout = timeout
         self.down_until = self.no_route_until = 0.0
-        self._down_as = "unreachable"
+        self._down_as, self._without_route = "unreachable", "no route"
         self._latest_effect = latest_effect
         self._slowness = world.plan.condition("slow vendor")
         self._counts: Counter[str] = Counter()
@@ -66,9 +66,13 @@ class Network:
         self.down_until = max(self.down_until, self.world.now + seconds)
         self._down_as = self.world.random.choice(("unreachable", "lost before", "time-out", "no route"))
 
-    def lose_route(self, seconds: float) -> None:
-        """A gateway that is being reconfigured does not find the path of executions."""
+    def lose_route(self, seconds: float, *, looks_like_the_systems_own: bool) -> None:
+        """A gateway that is being reconfigured does not find the path of executions.
+
+        :param looks_like_the_systems_own: its 404 cannot be told from that of the system, which has no body.
+        """
         self.no_route_until = max(self.no_route_until, self.world.now + seconds)
+        self._without_route = "not found" if looks_like_the_systems_own else "no route"
 
     def request(self, name: str, sender: Any, serve: Callable[[], Any], about: str = "") -> Steps[Any]:
         """Send one request; returns the answer.
@@ -87,7 +91,7 @@ class Network:
         if world.now < self.down_until:
             kind, fault = self._down_as, None
         elif name == "observe" and world.now < self.no_route_until:
-            kind, fault = "no route", None
+            kind, fault = self._without_route, None
         if kind and world.keeps_story:
             world.note("network", f"{name} by {sender}: {kind}")
         call = CALL._replace(path=f"/executions/{about}") if about else CALL

@@ -31,8 +31,8 @@ GUARDS = (
         "nothing is started beside what cannot be canceled",
         "12",
         "cleanup:let_end",
-        "            break\n        grace",
-        "            progress.enter(State.PREPARING)\n            return\n        grace",
+        "            break\n        if seen and",
+        "            progress.enter(State.PREPARING)\n            return\n        if seen and",
     ),
     core(
         "what is paused may need a cancel",

@@ -48,6 +48,12 @@ class Guard(NamedTuple):
     faults: str
     changes: tuple[Change, ...]
 
+    @property
+    def part(self) -> str:
+        """The part of the package from which it is removed; or the simulation, which has a copy of an operator's."""
+        packages = {change.where.split(".")[0 if change.where.startswith("tests") else 1] for change in self.changes}
+        return ", ".join(sorted("simulation" if each == "tests" else each for each in packages))
+
     def concerns(self, plan: Plan) -> bool:
         """Whether its removal could show in a life: one of an act needs no guards of starts, and vice versa."""
         where = [change.where for change in self.changes]

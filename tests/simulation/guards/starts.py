@@ -204,6 +204,13 @@ GUARDS = (
         "return True",
     ),
     core(
+        "a marked execution that is not found is looked for in a list before another one is started",
+        "",
+        "starting:Start._adopt",
+        "if seen is None and self.policy.is_marked(record.intent):",
+        "if False:",
+    ),
+    core(
         "patience with a start grows with the duration of its request",
         "7",
         "searching:patience_with_earlier_attempt",
