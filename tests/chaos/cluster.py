@@ -105,6 +105,10 @@ class Cluster(Server):
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": str(int(20 * slowness)),
         }
 
+    def dump(self) -> str:
+        """All that Airflow's database contains, as text."""
+        return self._postgres.dump()
+
     def stop(self) -> None:
         for component in self.components.values():
             if component.is_running:

@@ -84,7 +84,7 @@ class Postgres:
         command = [*drop, str(binaries / "postgres"), "-D", str(data), *options]
         process = SessionProcess("postgres", command, directory=self._home, env=os.environ)
         process.start()
-        ask = [str(binaries / "psql"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "airflow", "-d", "postgres", "-c"]
+        ask = [str(binaries / "psql"), *self._login("postgres"), "-c"]
         deadline = time.monotonic() + PATIENCE
         while subprocess.run([*ask, "CREATE DATABASE airflow"], capture_output=True, check=False).returncode:
             process.check_running()
@@ -92,6 +92,14 @@ class Postgres:
                 raise StartError(f"PostgreSQL did not come up\n{process.log_tail()}")
             time.sleep(0.2)
         return process
+
+    def dump(self) -> str:
+        """All rows of all tables, as text."""
+        command = [str((_postgres() or Path()) / "pg_dump"), "--data-only", *self._login("airflow")]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+    def _login(self, database: str) -> list[str]:
+        return ["-h", "127.0.0.1", "-p", str(self.port), "-U", "airflow", "-d", database]
 
 
 class Redis:

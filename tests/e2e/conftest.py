@@ -40,7 +40,7 @@ SETTINGS = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
 }
 PUSH_DAGS = Path(__file__).parent / "push_dags"
-CALLBACK_SECRET = "known-secret-of-a-webhook-0000000001"
+CALLBACK_SECRET = f"{secrets.OF_WEBHOOKS}-0000000001"
 
 
 @dataclass
@@ -115,6 +115,7 @@ def notified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notified]:
         with Cluster(home / "airflow", dags=PUSH_DAGS, variables=variables) as cluster:
             cluster.wait_until_ready("on_image_push", "ends_by_push", "goes_on_after_push")
             yield Notified(cluster, sandbox)
+            assert secrets.found_in(secrets.kept_by_cluster(cluster)) == []
 
 
 @pytest.fixture(scope="session")

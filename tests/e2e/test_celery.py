@@ -14,6 +14,7 @@ from tests.chaos.databases import missing
 from tests.e2e.any_executor import APPROVALS, GATES
 from tests.e2e.conftest import ROLES, USERS
 from tests.e2e.stage import Stage
+from tests.support import secrets
 
 DAGS = Path(__file__).parent / "dags"
 CELERY = Path(__file__).parents[2] / ".chaos"
@@ -38,6 +39,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         for connection in sandbox.connections():
             cluster.api.save_connection(connection)
         yield Stage(cluster, sandbox)
+        assert secrets.found_in(secrets.kept_by_cluster(cluster)) == []
 
 
 @pytest.mark.parametrize("promise", [*APPROVALS, *GATES], ids=lambda promise: promise.__name__)

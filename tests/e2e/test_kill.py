@@ -23,6 +23,7 @@ from tests.chaos.cluster import TRIGGERER_THRESHOLD, Cluster
 from tests.chaos.databases import missing
 from tests.chaos.people import TaskInstance
 from tests.chaos.vendors import SYSTEMS, Seen, Vendors
+from tests.support import secrets
 from tests.support.until import until
 
 DAGS = Path(__file__).parents[1] / "chaos" / "dags"
@@ -194,6 +195,7 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], 
             for connection in sandbox.connections():
                 cluster.api.save_connection(connection)
             Teller(cluster, vendors, stories).tell()
+            assert secrets.found_in(secrets.kept_by_cluster(cluster)) == []
         vendors.close()
     return {(story.happens, story.deferrable): story for story in stories}
 

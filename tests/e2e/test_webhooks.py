@@ -31,10 +31,8 @@ PREFIX = "/release-pipelines/webhooks"
 RECORDING = Path(__file__).parents[1] / "sandbox" / "data" / "quay_webhooks.jsonl"
 EVENTS = "acme/events"
 
-KNOWN = "known-secret-of-a-webhook"
-"""Every secret that is sent here begins so, the wrong ones too."""
-SECRET, OLDER = f"{KNOWN}-0000000001", f"{KNOWN}-0000000002"
-WRONG = (f"{SECRET[:-1]}7", f"{SECRET}7", SECRET[:-1], f"{KNOWN}%2e%2e", f"{SECRET}/{OLDER}")
+SECRET, OLDER = (f"{secrets.OF_WEBHOOKS}-000000000{number}" for number in (1, 2))
+WRONG = (f"{SECRET[:-1]}7", f"{SECRET}7", SECRET[:-1], f"{secrets.OF_WEBHOOKS}%2e%2e", f"{SECRET}/{OLDER}")
 
 PUSHES, FINDINGS, REPEATS = 500, 500, 300
 SENDERS = 6
@@ -151,9 +149,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             airflow.api.unpause("on_push")
             sandbox.control.reset(50)
             yield Stage(airflow, sandbox)
+            assert secrets.found_in(secrets.kept_by_cluster(airflow)) == []
     texts = [path.read_text(errors="replace") for path in home.rglob("*") if path.is_file()]
     assert f"{PREFIX}/pushes/***" in "".join(texts), "no access was logged"
-    assert secrets.found_in(texts, [KNOWN]) == []
+    assert secrets.found_in(texts, [secrets.OF_WEBHOOKS]) == []
 
 
 def test_a_recorded_webhook_of_a_real_quay_starts_a_run_of_the_dag_on_its_asset(stage: Stage) -> None:

@@ -18,6 +18,8 @@ from airflow_provider.exceptions import AuthenticationError, ExecutionFailed, Re
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.quay import QuayCreateNotificationOperator, QuayRunBuildOperator
 from airflow_provider.triggers.execution import ExecutionTrigger
+from airflow_provider.sandbox import seed
+from airflow_provider.sandbox.core import issued
 from tests.support import secrets
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.starters import STARTERS, first_execution_fails
@@ -25,6 +27,7 @@ from tests.support.systems import LOGINS, Systems, define_connection
 from tests.support.watched import WATCHED
 
 SYSTEMS = ("code_stream", "service_stage", "cocktail", "quay")
+IAM = "/service_stage/iam"
 EVERY_SYSTEM = pytest.mark.parametrize("system", SYSTEMS)
 STARTER = {starter.system: starter for starter in reversed(STARTERS.values())}
 WATCHER = {watched.system: watched for watched in WATCHED.values()}
@@ -206,6 +209,41 @@ def test_every_other_secret_of_a_connection_is_hidden_too(systems, shown):
 
 
 def test_a_trigger_knows_a_connection_by_its_name_and_the_system_it_leads_to(systems, shown):
+def test_an_iam_user_and_the_token_of_its_login_are_hidden(systems, shown):
+    extra = {"auth": "token", "domain_name": seed.SERVICE_STAGE_DOMAIN, "iam_url": f"{systems.url}{IAM}"}
+    password = seed.SERVICE_STAGE_USERS["release-bot"]
+    connect(
+        systems,
+        "service_stage",
+        login="release-bot",
+        password=password,
+        extra={**LOGINS["service_stage"]["extra"], **extra},
+    )
+    assert shown.run(starter(systems, "service_stage", deferrable=True)).error is None
+    assert any(secret.startswith("MIIE") and issued.MARK in secret for secret in shown.secrets)
+    shown.check(password)
+
+
+def test_a_temporary_key_and_its_security_token_are_hidden(systems, shown):
+    role = {"agency_name": "a", "domain_name": seed.SERVICE_STAGE_DOMAIN}
+    connect(systems, "service_stage")
+    with ServiceStageHook().get_conn() as client:
+        key = client.transport.request(
+            "POST",
+            f"{systems.url}{IAM}/v3.0/OS-CREDENTIAL/securitytokens",
+            body={"auth": {"identity": {"methods": ["assume_role"], "assume_role": role}}},
+        ).data["credential"]
+    connect(
+        systems,
+        "service_stage",
+        login=key["access"],
+        password=key["secret"],
+        extra={**LOGINS["service_stage"]["extra"], "security_token": key["securitytoken"]},
+    )
+    assert shown.run(starter(systems, "service_stage", deferrable=True)).error is None
+    shown.check(key["secret"], key["securitytoken"])
+
+
     connect(systems, "service_stage")
     shown.run(starter(systems, "service_stage", deferrable=True))
     for _, arguments in shown.triggers:

@@ -9,12 +9,16 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, quote_plus
 
 import psutil
 
+from airflow_provider.sandbox.core import issued
 from tests.support.systems import LOGINS
+
+if TYPE_CHECKING:
+    from tests.chaos.cluster import Cluster
 
 CALLBACK = "https://hooks.example.com/cocktail/known-word-of-the-callback"
 ARCHIVE = (
@@ -31,11 +35,18 @@ IN_ARGUMENTS = (
     "known-word-of-the-webhook",
     "known-word-of-the-key",
 )
-IN_CONNECTIONS = (*(str(login["password"]) for login in LOGINS.values()), "sandbox-refresh-token")
+IN_CONNECTIONS = (
+    *(str(login["password"]) for login in LOGINS.values()),
+    "sandbox-refresh-token",
+    # Of what logins return at run time, and of temporary keys.
+    issued.MARK,
+)
+OF_WEBHOOKS = "known-secret-of-a-webhook"
+"""How the secrets of declared webhooks begin, the wrong ones that are tried too."""
 EVERY = 0.3
 """Seconds after which processes are examined again."""
 
-WORDS = (*IN_ARGUMENTS, *IN_CONNECTIONS)
+WORDS = (*IN_ARGUMENTS, *IN_CONNECTIONS, OF_WEBHOOKS)
 
 
 def forms(word: str) -> set[str]:
@@ -60,6 +71,12 @@ def kept_by_airflow(home: Path | None = None) -> Iterator[str]:
     for path in [*home.glob("airflow.db*"), *home.glob("*.log"), *(home / "logs").rglob("*")]:
         if path.is_file():
             yield path.read_bytes().decode("latin-1")
+
+
+def kept_by_cluster(cluster: Cluster) -> Iterator[str]:
+    """The same of an Airflow on PostgreSQL that is still running."""
+    yield cluster.dump()
+    yield from kept_by_airflow(cluster.home)
 
 
 class ArgumentsSeen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,6 +11,7 @@ from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.code_stream.refusals import CspRefusal, IaasRefusal
 from airflow_provider.sandbox.code_stream.tokens import Tokens
 from airflow_provider.sandbox.core.calls import Call
+from airflow_provider.sandbox.core.issued import issue
 from airflow_provider.sandbox.core.replies import json_reply
 from airflow_provider.sandbox.core.routing import Router
 
@@ -47,11 +47,11 @@ class Login:
         if seed.CODE_STREAM_USERS.get(user) != password or wrong_domain:
             raise CspRefusal(call.switches["login_error_status"], "Invalid username or password")
         if call.query("access_token") is None:
-            return json_reply({"cspAuthToken": secrets.token_urlsafe(24)})
+            return json_reply({"cspAuthToken": issue(24)})
         return json_reply(
             {
                 "refresh_token": self._tokens.issue_refresh_token(user, call.switches["refresh_lifetime"]),
-                "access_token": secrets.token_urlsafe(24),
+                "access_token": issue(24),
                 "token_type": "Bearer",
                 "scope": "openid",
             }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.core.calls import Call
 from airflow_provider.sandbox.core.clock import Clock
+from airflow_provider.sandbox.core.issued import issue
 
 SCHEME = "Bearer "
 
@@ -60,17 +60,17 @@ class Tokens:
         return token.user if token and token.valid(self._clock.now()) else ""
 
     def issue_refresh_token(self, user: str, lifetime: float) -> str:
-        text = secrets.token_urlsafe(24)
+        text = issue(24)
         self._refresh_tokens[text] = Token(user, self._clock.now() + lifetime)
         return text
 
     def issue_bearer(self, user: str, lifetime: float, *, idle: float = 0.0, opaque: bool) -> str:
         """A bearer: a JWT, unless it is to be ``opaque``."""
         now = self._clock.now()
-        text = secrets.token_urlsafe(32)
+        text = issue(32)
         if not opaque:
             claims = {"sub": user, "iat": int(now), "exp": int(now + lifetime), "jti": text}
-            text = ".".join((_base64({"alg": "RS256", "typ": "JWT"}), _base64(claims), secrets.token_urlsafe(32)))
+            text = ".".join((_base64({"alg": "RS256", "typ": "JWT"}), _base64(claims), issue(32)))
         self._bearers[text] = Token(user, now + lifetime, idle, now)
         return text
 

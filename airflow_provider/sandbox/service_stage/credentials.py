@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from dataclasses import dataclass
 
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.core.calls import Call, Caller
+from airflow_provider.sandbox.core.issued import issue
 from airflow_provider.sandbox.service_stage.refusals import BAD_REQUEST, Refusal, unauthenticated
 from airflow_provider.sandbox.service_stage.signing import (
     Key,
@@ -90,14 +90,14 @@ class Credentials:
         return Caller(self._keys[ak].user, ak)
 
     def issue_token(self, user: str, project_id: str | None, expires_at: float, length: int) -> str:
-        text = ("MIIE" + secrets.token_urlsafe(length))[:length]
+        text = ("MIIE" + issue(length))[:length]
         self._tokens[text] = Token(user, project_id, expires_at)
         return text
 
     def issue_key(self, user: str, expires_at: float) -> tuple[str, Key]:
         """A temporary access key."""
         ak = uuid.uuid4().hex[:20].upper()
-        self._keys[ak] = Key(secrets.token_urlsafe(30), user, secrets.token_urlsafe(300), expires_at)
+        self._keys[ak] = Key(issue(30), user, issue(300), expires_at)
         return ak, self._keys[ak]
 
     def expire_tokens(self) -> None:
