@@ -168,7 +168,8 @@ def _cause_of(status: int) -> type[ReleasePipelineError]:
 
 def _effect_of(method: str, answer: HttpAnswer, vendor: VendorError) -> Effect:
     status = answer.status
-    if status == 404 and method in READS and (vendor.is_foreign or isinstance(answer.data, str)):
+    is_foreign = status == 405 or (status == 404 and (vendor.is_foreign or isinstance(answer.data, str)))
+    if is_foreign and method in READS:
         # A gateway did not find the system, as while it is being reconfigured: what was asked for may be there.
         return Effect.NONE
     return _EFFECT_BY_STATUS.get(status) or (Effect.REFUSED if 400 <= status < 500 else Effect.UNKNOWN)

@@ -92,12 +92,12 @@ GOOD: dict[str, Any] = {
 }
 
 
-def answering(lost: tuple[str, ...], body: Any) -> Callable[[Received], Reply]:
+def answering(lost: tuple[str, ...], body: Any, status: int = 404) -> Callable[[Received], Reply]:
     """As a gateway answers that does not find some of the paths."""
 
     def answer(request: Received) -> Reply:
         if any(part in request.path for part in lost):
-            return 404, {}, body
+            return status, {}, body
         return 200, {}, next((good for path, good in GOOD.items() if request.path.endswith(path)), {})
 
     return answer
@@ -146,6 +146,16 @@ def test_no_wait_ends_because_a_gateway_finds_nothing_for_a_while(
         assert outcome_of(client, ref, 6 * DURATIONS.gone_after) is None
         for found in shared(client, [ref, {**ref, "id": "no-other"}]):
             assert not isinstance(found, NotFoundError) or not is_the_systems_own(found)
+
+
+@pytest.mark.parametrize(("connect", "ref", "lost"), WAITS.values(), ids=WAITS)
+def test_no_wait_ends_because_a_gateway_allows_no_request_for_a_while(
+    scripted: Scripted, connect: Any, ref: ExecutionRef, lost: tuple[str, ...]
+) -> None:
+    scripted.always = answering(lost, "<html>405 Not Allowed</html>", 405)
+    with connect(scripted.url) as client:
+        client.transport.attempts = 1
+        assert outcome_of(client, ref, 6 * DURATIONS.gone_after) is None
 
 
 QUAYS = {

@@ -21,6 +21,7 @@ from airflow_provider.exceptions import (
     BadRequestError,
     Call,
     ConnectionConfigError,
+    Effect,
     NotFoundError,
     PermissionDeniedError,
     ReleasePipelineError,
@@ -31,14 +32,16 @@ from airflow_provider.exceptions import (
 DEFAULT_LIFETIME = 24 * 3600.0
 """Seconds for which a token is valid if the reply does not say so."""
 
-
 _CURE = "give the connection's extra `project_id`, or correct its `iam_url`"
 
 _REFUSALS = (NotFoundError, BadRequestError, PermissionDeniedError)
 """Errors of IAM that would be about an execution if the API itself had answered with them."""
 
 
-def _explained(summary: str, refusal: ReleasePipelineError) -> ConnectionConfigError:
+def _explained(summary: str, refusal: ReleasePipelineError) -> ReleasePipelineError:
+    if isinstance(refusal, NotFoundError) and not refusal.code:
+        # Not IAM's own answer: a gateway may find nothing for a while, which is no reason to give up.
+        return UnexpectedResponseError(summary, call=refusal.call, effect=Effect.NONE)
     return ConnectionConfigError(summary, call=refusal.call, effect=refusal.effect)
 
 

@@ -129,6 +129,9 @@ def test_many_threads_share_one_login(iam: Iam) -> None:
         ((401, {}, {"error": {"code": 401, "message": "wrong", "title": "Unauthorized"}}), AuthenticationError),
         ((503, {}, None), ServerUnavailableError),
         ((201, {}, {"token": {}}), UnexpectedResponseError),
+        ((404, {}, "<html>404 Not Found</html>"), UnexpectedResponseError),
+        ((404, {}, {"message": "no Route matched with those values"}), UnexpectedResponseError),
+        ((404, {}, {"error": {"code": 404, "message": "no such user", "title": "Not Found"}}), ConnectionConfigError),
     ],
 )
 def test_a_login_that_fails_starts_nothing_and_shows_no_password(
@@ -234,12 +237,19 @@ def test_an_iam_that_cannot_be_reached_is_an_error_that_says_how_to_do_without_i
     assert gateway.scripted.requests == []
 
 
-@pytest.mark.parametrize("status", [400, 403, 404])
-def test_a_token_that_cannot_be_renewed_is_no_news_of_an_execution(iam: Iam, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "error"), [(400, ConnectionConfigError), (403, ConnectionConfigError), (404, UnexpectedResponseError)]
+)
+def test_a_token_that_cannot_be_renewed_is_no_news_of_an_execution(
+    iam: Iam, status: int, error: type[ReleasePipelineError]
+) -> None:
     iam.refusals = [(status, {}, None)] * 9
     with as_user(iam.gateway.url, project_id=PROJECT) as client:
-        for observe in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
-            with pytest.raises(ConnectionConfigError, match="IAM"):
+        for observe in (
+            lambda: client.observe(release_ref()),
+            lambda: client.waits.fetch([release_ref(), release_ref()]),
+        ):
+            with pytest.raises(error, match="IAM"):
                 observe()
 
 
