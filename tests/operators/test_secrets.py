@@ -15,19 +15,20 @@ from airflow.sdk._shared.secrets_masker import redact
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Outcome
 from airflow_provider.exceptions import AuthenticationError, ExecutionFailed, ReleasePipelineError
+from airflow_provider.hooks.service_stage import ServiceStageHook
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
 from airflow_provider.operators.quay import QuayCreateNotificationOperator, QuayRunBuildOperator
-from airflow_provider.triggers.execution import ExecutionTrigger
 from airflow_provider.sandbox import seed
 from airflow_provider.sandbox.core import issued
+from airflow_provider.triggers.execution import ExecutionTrigger
 from tests.support import secrets
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.starters import STARTERS, first_execution_fails
 from tests.support.systems import LOGINS, Systems, define_connection
 from tests.support.watched import WATCHED
 
-SYSTEMS = ("code_stream", "service_stage", "cocktail", "quay")
 IAM = "/service_stage/iam"
+SYSTEMS = ("code_stream", "service_stage", "cocktail", "quay")
 EVERY_SYSTEM = pytest.mark.parametrize("system", SYSTEMS)
 STARTER = {starter.system: starter for starter in reversed(STARTERS.values())}
 WATCHER = {watched.system: watched for watched in WATCHED.values()}
@@ -208,7 +209,6 @@ def test_every_other_secret_of_a_connection_is_hidden_too(systems, shown):
     shown.check(header)
 
 
-def test_a_trigger_knows_a_connection_by_its_name_and_the_system_it_leads_to(systems, shown):
 def test_an_iam_user_and_the_token_of_its_login_are_hidden(systems, shown):
     extra = {"auth": "token", "domain_name": seed.SERVICE_STAGE_DOMAIN, "iam_url": f"{systems.url}{IAM}"}
     password = seed.SERVICE_STAGE_USERS["release-bot"]
@@ -244,6 +244,7 @@ def test_a_temporary_key_and_its_security_token_are_hidden(systems, shown):
     shown.check(key["secret"], key["securitytoken"])
 
 
+def test_a_trigger_knows_a_connection_by_its_name_and_the_system_it_leads_to(systems, shown):
     connect(systems, "service_stage")
     shown.run(starter(systems, "service_stage", deferrable=True))
     for _, arguments in shown.triggers:
