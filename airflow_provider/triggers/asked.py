@@ -81,8 +81,15 @@ class Asked(Struct):
         return None
 
     async def last_answer(self) -> dict[str, Any] | None:
-        """An answer that may have come at this very moment."""
-        return (await required_actions.read(self._id)).answer if self._id is not None else None
+        """An answer that came before the wait was over. If Airflow does not answer, silence must not outweigh it."""
+        if self._id is None:
+            return None
+        end = time.monotonic() + DURATIONS.error_budget
+        while True:
+            seen = await required_actions.read(self._id)
+            if seen.is_known or time.monotonic() >= end:
+                return seen.answer
+            await asyncio.sleep(DURATIONS.early_answer)
 
     async def close(self, why: str, option: str | None = None) -> None:
         """Close the question, unless the task asks another one by now.
@@ -191,19 +198,8 @@ class AskedPeople(Asked, kw_only=True):
         return {"ended": Ended.ELSEWHERE, "outcome": outcome.to_event()}
 
     async def _expired(self) -> dict[str, Any]:
-        if answer := await self._answer_in_time():
+        if answer := await self.last_answer():
             return answer
         decision = self.on_no_response if self.on_no_response != "fail" else REJECT
         await self.close("nobody answered in time", OPTIONS[decision])
         return {"ended": Ended.NO_RESPONSE}
-
-    async def _answer_in_time(self) -> dict[str, Any] | None:
-        """An answer that came before the deadline. If Airflow does not answer, silence must not outweigh it."""
-        if self._id is None:
-            return None
-        end = time.monotonic() + DURATIONS.error_budget
-        while True:
-            seen = await required_actions.read(self._id)
-            if seen.is_known or time.monotonic() >= end:
-                return seen.answer
-            await asyncio.sleep(DURATIONS.early_answer)

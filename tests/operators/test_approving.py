@@ -24,7 +24,7 @@ from airflow_provider.operators.service_stage import ServiceStageApprovalOperato
 from airflow_provider.triggers import required_actions
 from tests.support import code_stream_tasks, service_stage_tasks
 from tests.support.airflow_runs import run_task
-from tests.support.asked_task import AskedTask, result_of, xcom_of
+from tests.support.asked_task import AskedTask, keep_airflow_away, result_of, xcom_of
 from tests.support.attempts import WorkerKilled
 from tests.support.meanwhile import meanwhile
 from tests.support.patching import patched
@@ -470,14 +470,7 @@ def test_an_answer_counts_although_airflow_cannot_be_asked_just_when_time_is_up(
     assert task.answer("Reject", "ada") is None
     task.mark("deferred")
     time.sleep(0.5)
-    read, failures = required_actions.get_hitl_detail_content_detail, iter(range(3))
-
-    def away_at_first(**named: Any) -> Any:
-        if next(failures, None) is not None:
-            raise ConnectionError("no answer")
-        return read(**named)
-
-    mocker.patch.object(required_actions, "get_hitl_detail_content_detail", away_at_first)
+    keep_airflow_away(mocker, reads=3)
     ended = task.resumed(task.fire(trigger_of(task)))
     assert [(each["decision"], each["by"]) for each in result_of(ended)["approvals"]] == [("reject", "ada")]
     until(lambda: asking.is_decided() is False)

@@ -20,7 +20,7 @@ from airflow_provider.exceptions import BadRequestError
 from airflow_provider.operators.overriding import OverrideAttempt
 from airflow_provider.sensors.release_window import ReleaseWindowSensor
 from tests.support.airflow_runs import run_task
-from tests.support.asked_task import AskedTask, result_of
+from tests.support.asked_task import AskedTask, keep_airflow_away, result_of
 from tests.support.attempts import WorkerKilled
 from tests.support.log_lines import log_lines
 from tests.support.patching import patched
@@ -185,6 +185,16 @@ def test_an_answer_that_came_before_the_deferral_is_found_by_the_trigger(closed)
     task.mark("running")
     assert task.give("an outage") is None
     task.mark("deferred")
+    assert result_of(task.to_the_end())["override"]["by"] == "ada"
+
+
+def test_an_answer_counts_although_airflow_cannot_be_asked_just_when_time_is_up(closed, mocker):
+    task = Waiting(closed, timeout=0.5)
+    task.mark("running")
+    assert task.give("an outage") is None
+    task.mark("deferred")
+    time.sleep(0.5)
+    keep_airflow_away(mocker, reads=3)
     assert result_of(task.to_the_end())["override"]["by"] == "ada"
 
 

@@ -6,6 +6,9 @@ from collections.abc import Callable, Coroutine
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from pytest_mock import MockerFixture
+
+from airflow_provider.triggers import required_actions
 from tests.support.attempts import Task
 from tests.support.patching import patched
 
@@ -114,6 +117,20 @@ class AskedTask(Task):
         from airflow.models.hitl import HITLDetail
 
         return session.query(HITLDetail).filter_by(ti_id=self._row(session).id).one_or_none()
+
+
+def keep_airflow_away(mocker: MockerFixture, *, reads: int) -> None:
+    """Make Airflow unavailable for a triggerer's next reads of a required action."""
+    from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
+
+    failures = iter(range(reads))
+
+    def away_at_first(**named: Any) -> Any:
+        if next(failures, None) is not None:
+            raise ConnectionError("no answer")
+        return get_hitl_detail_content_detail(**named)
+
+    mocker.patch.object(required_actions, "get_hitl_detail_content_detail", away_at_first)
 
 
 def result_of(ended: Any) -> dict[str, Any]:
