@@ -89,7 +89,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
             self.check_arguments()
         with self._never_failing(), self.get_client(context) as self._client:
             self._client.transport.give_up_at = time.time() + self.timeout
-            self._polls = SensorPolls(context, is_rescheduled=self.reschedule and not self.deferrable)
+            self._polls = SensorPolls(context, is_continued=self.reschedule or self.deferrable)
             if not self._polls.is_known:
                 self.log_beginning(self._client)
             # A deferral could not return in time.
@@ -135,7 +135,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
     def _polls_of(self, context: Context) -> SensorPolls:
         from airflow_provider.sensors.polls import SensorPolls
 
-        self._polls = self._polls or SensorPolls(context, is_rescheduled=False)
+        self._polls = self._polls or SensorPolls(context, is_continued=False)
         return self._polls
 
     def _wait_of(self, context: Context) -> Wait:

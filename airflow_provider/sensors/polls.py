@@ -1,4 +1,4 @@
-"""What the polls of one sensor share, in the task state store: in reschedule mode each poll is a process of its own."""
+"""What the polls of one sensor share, in the task state store: the next one may be made by another process."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ class SensorPolls:
     Attributes: ``ended``: epoch seconds since when the execution has seemed to be over; ``None`` if it does not.
     ``about``: kind, id and place of what an earlier poll has seen; empty if none has.
 
-    :param is_rescheduled: whether this is reschedule mode; then the next poll must know what has been logged.
+    :param is_continued: whether another process may poll next, in reschedule mode or after a deferral that crashed: it
+        must know what has been logged, and on which system.
     """
 
-    def __init__(self, context: Context, *, is_rescheduled: bool) -> None:
+    def __init__(self, context: Context, *, is_continued: bool) -> None:
         self._context, self._store = context, context["task_state_store"]
         self._attempt = context["ti"].try_number
-        self._is_rescheduled = is_rescheduled
+        self._is_continued = is_continued
         stored = self._store.get(KEY)
         is_of_this = isinstance(stored, dict) and stored.get("attempt") == self._attempt
         self._kept = cast("dict[str, Any]", stored) if is_of_this else {}
@@ -43,7 +44,7 @@ class SensorPolls:
     @property
     def is_known(self) -> bool:
         """Whether an earlier process of this attempt has polled."""
-        return self._is_rescheduled and self.begun.since is not None
+        return self._is_continued and self.begun.since is not None
 
     @property
     def failing_since(self) -> float | None:
@@ -70,12 +71,12 @@ class SensorPolls:
     def keep(self, wait: Wait) -> None:
         """Save what the next poll must know, if it has changed."""
         kept: dict[str, Any] = {"attempt": self._attempt, "failing_since": wait.failing_since, "ended": self.ended}
-        if self._is_rescheduled:
+        if self._is_continued:
             kept["begun"] = wait.begun.to_json()
             if "place" in wait.ref:
                 self.about = {name: wait.ref.get(name, "") for name in _ABOUT}
             kept["about"] = self.about
-        has_news = self._is_rescheduled or wait.failing_since is not None or self.ended is not None
+        has_news = self._is_continued or wait.failing_since is not None or self.ended is not None
         if kept != self._kept and (self._kept or has_news):
             self._kept = kept
             self._store.set(KEY, kept)

@@ -13,6 +13,7 @@ from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import ConflictError, ExecutionFailed
 from airflow_provider.sensors.cocktail import CocktailBuildSensor
 from tests.support.airflow_runs import TaskRun, run_task
+from tests.support.attempts import Task
 from tests.support.meanwhile import meanwhile
 from tests.support.turns import PAUSES, in_rotation, in_turns
 from tests.support.watched import WATCHED
@@ -96,6 +97,21 @@ def test_a_connection_that_is_changed_between_two_polls_is_not_followed(systems,
 
     with meanwhile(change):
         ended = watch(watched.build, execution_id, mode="reschedule", timeout=60)
+    assert isinstance(ended.error, ConflictError)
+    assert all(url in str(ended.error) for url in (systems.url, elsewhere.url))
+    assert elsewhere.requests(watched.system, "GET", execution_id) == []
+
+
+@EVERY_EXECUTION
+def test_a_connection_that_is_changed_before_a_deferral_crashes_is_not_followed(systems, elsewhere, watched):
+    for each in (systems, elsewhere):
+        each.reset(speed=0.001)
+    execution_id = watched.start()
+    task = Task(lambda: watched.build(execution_id, task_id="watch", deferrable=True))
+    task.attempt()
+    assert task.state == "deferred"
+    elsewhere.connect()
+    ended = task.resume_without_event("Trigger failure")
     assert isinstance(ended.error, ConflictError)
     assert all(url in str(ended.error) for url in (systems.url, elsewhere.url))
     assert elsewhere.requests(watched.system, "GET", execution_id) == []
