@@ -77,7 +77,7 @@ class Builds:
             "callbackUrl": self._wire.callback(callback_url),
         }
         try:
-            run = self._wire.object_of("run", self._wire.send("run", params, attempts=1, build_seq=build_seq))
+            run = self._wire.object_of("run", self._wire.call("run", params, attempts=1, build_seq=build_seq))
         except ServerUnavailableError as error:
             if build_error_number(error.code) != "006":
                 raise
@@ -122,7 +122,7 @@ class Builds:
         path = "/build/run/{build_seq}/{build_run_seq}"
         return cast(
             "BuildRun",
-            self._wire.ask_for_object("POST", path, params, edits, build_seq=build_seq, build_run_seq=build_run_seq),
+            self._wire.send_for_object("POST", path, params, edits, build_seq=build_seq, build_run_seq=build_run_seq),
         )
 
     def get(self, build_seq: int | str) -> Build | None:
@@ -132,7 +132,7 @@ class Builds:
         """
         build_seq = self._wire.number("build_seq", build_seq)
         try:
-            data = self._wire.send("build", build_seq=build_seq)
+            data = self._wire.call("build", build_seq=build_seq)
         except ReleasePipelineError as error:
             if is_path_missing(error):
                 return None
@@ -146,16 +146,16 @@ class Builds:
         if account_seq is None and service_seq is None:
             raise self._wire.bad_request("account_seq or service_seq must be given")
         return cast(
-            "Rows[Build]", self._wire.ask_for_objects("/build", {"accountSeq": account_seq, "serviceSeq": service_seq})
+            "Rows[Build]", self._wire.get_objects("/build", {"accountSeq": account_seq, "serviceSeq": service_seq})
         )
 
     def list_names(self) -> Rows[BuildName]:
         """The number and the name of each build, without the rest of its definition."""
-        return cast("Rows[BuildName]", self._wire.ask_for_objects("/build/names"))
+        return cast("Rows[BuildName]", self._wire.get_objects("/build/names"))
 
     def count(self, account_seq: int | str) -> int:
         """How many builds an account has."""
-        return fields.number(self._wire.ask("GET", "/build/count/{account_seq}", account_seq=account_seq)) or 0
+        return fields.number(self._wire.send("GET", "/build/count/{account_seq}", account_seq=account_seq)) or 0
 
     def list_images(
         self,
@@ -167,22 +167,29 @@ class Builds:
         """``{"registryName", "imageName", "tags"}``."""
         params = {"order": order, "orderColumn": order_column}
         return cast(
-            "BuildImages", self._wire.ask_for_object("GET", "/build/{build_seq}/images", params, build_seq=build_seq)
+            "BuildImages", self._wire.send_for_object("GET", "/build/{build_seq}/images", params, build_seq=build_seq)
         )
 
     def create(self, build: Mapping[str, Any], *, callback_url: str | None = None) -> Build:
         """:param build: a build with ``editType`` N."""
         params = {"callbackUrl": self._wire.callback(callback_url)}
-        return cast("Build", self._wire.ask_for_object("POST", "/build", params, build))
+        return cast("Build", self._wire.send_for_object("POST", "/build", params, build))
 
     def update(self, build_seq: int | str, build: Mapping[str, Any]) -> Build:
         """:param build: the whole build, with ``editType`` U."""
-        return cast("Build", self._wire.ask_for_object("PUT", "/build/{build_seq}", None, build, build_seq=build_seq))
+        return cast("Build", self._wire.send_for_object("PUT", "/build/{build_seq}", None, build, build_seq=build_seq))
 
     def delete(self, build_seq: int | str, *, callback_url: str | None = None) -> BuildRun:
         """Delete a build; the answer is the new REMOVE run that does it."""
         params = {"callbackUrl": self._wire.callback(callback_url)}
-        return cast("BuildRun", self._wire.ask_for_object("DELETE", "/build/{build_seq}", params, build_seq=build_seq))
+        return cast("BuildRun", self._wire.send_for_object("DELETE", "/build/{build_seq}", params, build_seq=build_seq))
+
+    def _check_run(self, build_seq: int | str, tag_name: str | None, callback_url: str | None) -> None:
+        """Refuse wrong arguments without any request."""
+        self._wire.number("build_seq", build_seq)
+        self._wire.callback(callback_url)
+        if tag_name:
+            self._check_tag(tag_name)
 
     def _check_tag(self, tag_name: str) -> None:
         if problem := tag_problem(tag_name):

@@ -73,7 +73,7 @@ class CocktailClient(ReleaseClient):
         for use in ("list", "status", "build"):
             params = {"buildSeq": "0"} if use == "list" else None
             try:
-                self._wire.send(use, params, attempts=1, build_seq="0", build_run_seq="0")
+                self._wire.call(use, params, attempts=1, build_seq="0", build_run_seq="0")
             except ReleasePipelineError as error:
                 if is_path_missing(error):
                     refused.append(error)

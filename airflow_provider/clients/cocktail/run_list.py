@@ -46,7 +46,7 @@ def ask_for_runs(wire: Wire, build_seq: int | str, decode: Decoder = loads) -> A
     """The server's answer to a request for the list of a build's runs."""
     build_seq = wire.number("build_seq", build_seq)
     params = None if wire.paths.names_build("list") else {"buildSeq": build_seq}
-    return wire.send("list", params, decode=decode, build_seq=build_seq)
+    return wire.call("list", params, decode=decode, build_seq=build_seq)
 
 
 def excerpts_of_runs(wire: Wire, build_seq: str, decode: Decoder) -> Listing[Excerpt] | None:

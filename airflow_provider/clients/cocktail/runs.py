@@ -26,7 +26,7 @@ class Runs:
         :raises NotFoundError: the run does not exist or was deleted.
         """
         build_run_seq = self._wire.number("build_run_seq", build_run_seq)
-        data = self._wire.send("status", build_run_seq=build_run_seq)
+        data = self._wire.call("status", build_run_seq=build_run_seq)
         if data is None:
             raise self._wire.not_found("status", f"build run {build_run_seq} does not exist or was deleted")
         run = self._wire.object_of("status", data)
@@ -63,19 +63,19 @@ class Runs:
         if account_seq is None and service_seq is None:
             raise self._wire.bad_request("account_seq or service_seq must be given")
         params = {"accountSeq": account_seq, "serviceSeq": service_seq, "limitCount": limit}
-        return cast("Rows[BuildRun]", self._wire.ask_for_objects("/build/run/latest", params))
+        return cast("Rows[BuildRun]", self._wire.get_objects("/build/run/latest", params))
 
     def find(self, image_url: str, *, build_seq: int | str | None = None) -> BuildRun | None:
         """The run that built an image; :param image_url: as in a run's ``imageUrl``."""
         if not image_url:
             raise self._wire.bad_request("image_url must not be empty")
-        data = self._wire.ask("GET", "/build/run/search", {"imageUrl": image_url, "buildSeq": build_seq})
+        data = self._wire.send("GET", "/build/run/search", {"imageUrl": image_url, "buildSeq": build_seq})
         return None if data is None else cast("BuildRun", self._wire.object_at("/build/run/search", data))
 
     def get_log(self, build_run_seq: int | str) -> BuildRunLog:
         """The log of a run by steps (``buildRunLogs``); a text may appear when its step ends, at the end, or never."""
         build_run_seq = self._wire.number("build_run_seq", build_run_seq)
-        data = self._wire.send("log", build_run_seq=build_run_seq)
+        data = self._wire.call("log", build_run_seq=build_run_seq)
         if data is None:
             raise self._wire.not_found("log", f"there is no log of build run {build_run_seq}")
         return cast("BuildRunLog", self._wire.object_of("log", data))
@@ -83,21 +83,21 @@ class Runs:
     def get_step_log(self, build_step_run_seq: int | str) -> BuildRunLog:
         """The log of one step of a run, in the form of :meth:`get_log`."""
         template = "/build/run/log/step/{build_step_run_seq}"
-        return cast("BuildRunLog", self._wire.ask_for_object("GET", template, build_step_run_seq=build_step_run_seq))
+        return cast("BuildRunLog", self._wire.send_for_object("GET", template, build_step_run_seq=build_step_run_seq))
 
     def cancel(self, build_run_seq: int | str, *, callback_url: str | None = None) -> BuildRun:
         """Cancel a run; the answer is the new CANCEL run, at whose end the original becomes ERROR."""
         build_run_seq = self._wire.number("build_run_seq", build_run_seq)
         params = {"callbackUrl": self._wire.callback(callback_url)}
         return cast(
-            "BuildRun", self._wire.object_of("cancel", self._wire.send("cancel", params, build_run_seq=build_run_seq))
+            "BuildRun", self._wire.object_of("cancel", self._wire.call("cancel", params, build_run_seq=build_run_seq))
         )
 
     def list_sharing_digest(self, build_run_seq: int | str) -> Rows[BuildRun]:
         """The runs that would be removed together with this one."""
         return cast(
             "Rows[BuildRun]",
-            self._wire.ask_for_objects("/build/run/{build_run_seq}/otherremoveruns", build_run_seq=build_run_seq),
+            self._wire.get_objects("/build/run/{build_run_seq}/otherremoveruns", build_run_seq=build_run_seq),
         )
 
     def export(self, build_run_seq: int | str) -> bytes:
@@ -107,7 +107,7 @@ class Runs:
     def remove(self, build_run_seq: int | str) -> BuildRun:
         """Remove a run, its tag in the internal registry, and the runs that share its digest."""
         return cast(
-            "BuildRun", self._wire.ask_for_object("DELETE", "/build/run/{build_run_seq}", build_run_seq=build_run_seq)
+            "BuildRun", self._wire.send_for_object("DELETE", "/build/run/{build_run_seq}", build_run_seq=build_run_seq)
         )
 
     def remove_tags(self, build_seq: int | str, build_run_seqs: Sequence[int | str]) -> int:
@@ -116,4 +116,4 @@ class Runs:
             raise self._wire.bad_request("build_run_seqs must be a list of at least one number")
         numbers = ",".join(self._wire.number("build_run_seqs", each) for each in build_run_seqs)
         params = {"buildRunSeqs": numbers}
-        return fields.number(self._wire.ask("DELETE", "/build/run/{build_seq}/tag", params, build_seq=build_seq)) or 0
+        return fields.number(self._wire.send("DELETE", "/build/run/{build_seq}/tag", params, build_seq=build_seq)) or 0

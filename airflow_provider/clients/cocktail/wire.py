@@ -65,7 +65,7 @@ class Wire:
 
     # Paths that a connection may choose
 
-    def send(
+    def call(
         self,
         use: str,
         params: Params | None = None,
@@ -93,7 +93,7 @@ class Wire:
 
     # Fixed paths. They follow from the documented one and may be missing.
 
-    def ask(
+    def send(
         self,
         method: str,
         template: str,
@@ -107,7 +107,7 @@ class Wire:
         path = self._fixed_path(template, numbers)
         return self._exchange(method, path, params, body=None if body is None else dict(body))
 
-    def ask_for_object(
+    def send_for_object(
         self,
         method: str,
         template: str,
@@ -115,10 +115,10 @@ class Wire:
         body: Mapping[str, Any] | None = None,
         **numbers: int | str,
     ) -> Json:
-        return self.object_at(template, self.ask(method, template, params, body, **numbers))
+        return self.object_at(template, self.send(method, template, params, body, **numbers))
 
-    def ask_for_objects(self, template: str, params: Params | None = None, **numbers: int | str) -> list[Json]:
-        data = self.ask("GET", template, params, None, **numbers)
+    def get_objects(self, template: str, params: Params | None = None, **numbers: int | str) -> list[Json]:
+        data = self.send("GET", template, params, None, **numbers)
         if not isinstance(data, (list, type(None))):
             raise self._unexpected_at(template, "the answer is not a list")
         return [self.object_at(template, each) for each in data or []]

@@ -75,7 +75,7 @@ class Builds:
         params = {"limit": limit, "since": None if since is None else int(since)}
         return cast(
             "Rows[Build]",
-            self._wire.ask_for_objects(self._wire.repository_path("/build/", repository), "builds", params),
+            self._wire.get_objects(self._wire.repository_path("/build/", repository), "builds", params),
         )
 
     def get(self, repository: str, build_id: str) -> Build:
@@ -92,7 +92,7 @@ class Builds:
         :param start: the ``total`` of the previous answer.
         """
         path = self._wire.build_path(repository, build_id) + "/logs"
-        return cast("BuildLog", self._wire.ask_for_object(path, {"start": start}, needs=WRITE))
+        return cast("BuildLog", self._wire.get_object(path, {"start": start}, needs=WRITE))
 
     def cancel(self, repository: str, build_id: str) -> None:
         """Cancel a build. Read its phase first: a refused cancel uses up the build's remaining retries.
@@ -103,7 +103,7 @@ class Builds:
         self._wire.send("DELETE", self._wire.build_path(repository, build_id), needs=ADMIN)
 
     def _ask(self, path: str, build_id: str) -> Build:
-        build = self._wire.ask_for_object(path)
+        build = self._wire.get_object(path)
         if build.get("id") not in (None, build_id):
             shown = self._wire.transport.redact(str(build["id"]), LONGEST_WORD)
             raise self._wire.unexpected(path, f"the answer must be build {build_id}, got {shown}")

@@ -69,7 +69,7 @@ class QuayClient(ReleaseClient):
         path = self._wire.probe_path
         registry = self._wire.registry
         try:
-            self._wire.ask_for_objects(path, "notifications")
+            self._wire.get_objects(path, "notifications")
         except (PermissionDeniedError, UnexpectedResponseError) as error:
             # Only Quay refuses in these words; any web server may have a success status for any path.
             if error.code != INSUFFICIENT_SCOPE:

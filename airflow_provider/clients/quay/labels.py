@@ -17,11 +17,11 @@ class Labels:
 
     def list(self, repository: str, digest: str) -> Rows[Label]:
         """The labels of a manifest."""
-        return cast("Rows[Label]", self._wire.ask_for_objects(self._path(repository, digest), "labels"))
+        return cast("Rows[Label]", self._wire.get_objects(self._path(repository, digest), "labels"))
 
     def get(self, repository: str, digest: str, label_id: str) -> Label:
         """:raises NotFoundError: the manifest has no such label."""
-        return cast("Label", self._wire.ask_for_object(self._label_path(repository, digest, label_id)))
+        return cast("Label", self._wire.get_object(self._label_path(repository, digest, label_id)))
 
     def create(self, repository: str, digest: str, *, key: str, value: str, media_type: str = "text/plain") -> Label:
         """Label a manifest; equal labels are not merged. :param media_type: ``text/plain`` or ``application/json``."""

@@ -16,4 +16,4 @@ class Manifests:
 
     def get(self, repository: str, digest: str) -> Manifest:
         """A manifest to which a current tag points; its JSON is in ``manifest_data`` as text."""
-        return cast("Manifest", self._wire.ask_for_object(self._wire.manifest_path(repository, digest)))
+        return cast("Manifest", self._wire.get_object(self._wire.manifest_path(repository, digest)))

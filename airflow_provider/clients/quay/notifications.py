@@ -53,7 +53,7 @@ class Notifications:
         :raises NotFoundError: there is no such repository (Quay itself answers with an empty list).
         """
         path = self._wire.repository_path("/notification/", repository)
-        found = cast("Rows[Notification]", self._wire.ask_for_objects(path, "notifications", needs=ADMIN))
+        found = cast("Rows[Notification]", self._wire.get_objects(path, "notifications", needs=ADMIN))
         if not found:
             self._repositories.get(repository)
         if not all(is_text(each.get("uuid")) for each in found):
@@ -62,9 +62,7 @@ class Notifications:
 
     def get(self, repository: str, uuid: str) -> Notification:
         """:raises NotFoundError: this repository has no such notification (Quay itself also finds those of others)."""
-        found = cast(
-            "Notification", self._wire.ask_for_object(self._wire.notification_path(repository, uuid), needs=ADMIN)
-        )
+        found = cast("Notification", self._wire.get_object(self._wire.notification_path(repository, uuid), needs=ADMIN))
         self._listed(repository, uuid)
         return found
 
@@ -181,7 +179,7 @@ class Notifications:
         """
         path = self._wire.notification_path(repository, uuid)
         self._wire.send("POST", path, safe_to_repeat=True, needs=ADMIN)
-        return cast("Notification", self._wire.ask_for_object(path, needs=ADMIN))
+        return cast("Notification", self._wire.get_object(path, needs=ADMIN))
 
     def _listed(self, repository: str, uuid: str) -> Notification:
         for notification in self.list(repository):

@@ -33,7 +33,7 @@ class Repositories:
         entries: dict[str, Json] = {}
         next_page: str | None = None
         for _ in page_numbers(self._wire.transport):
-            answer = self._wire.ask_for_object(path, {"namespace": namespace, "next_page": next_page})
+            answer = self._wire.get_object(path, {"namespace": namespace, "next_page": next_page})
             known = len(entries)
             entries.update({str(entry.get("name")): entry for entry in objects_in(answer.get("repositories"))})
             next_page = answer.get("next_page")
@@ -44,7 +44,7 @@ class Repositories:
 
     def get(self, repository: str) -> Repository:
         """A repository with at most 500 of its tags, as an object keyed by name."""
-        return cast("Repository", self._wire.ask_for_object(self._wire.repository_path("", repository)))
+        return cast("Repository", self._wire.get_object(self._wire.repository_path("", repository)))
 
     def create(self, repository: str, *, visibility: str = "private", description: str = "") -> Repository:
         """:param visibility: ``private`` or ``public``.
@@ -76,7 +76,7 @@ class Repositories:
         :raises NotFoundError: its owner was never asked, or the registry sends no e-mail.
         """
         path = self._email_path(repository, email)
-        return cast("AuthorizedEmail", self._wire.ask_for_object(path, needs=ADMIN))
+        return cast("AuthorizedEmail", self._wire.get_object(path, needs=ADMIN))
 
     def authorize_email(self, repository: str, email: str) -> AuthorizedEmail:
         """Ask the owner of an address, by e-mail, whether notifications about a repository may be sent there."""

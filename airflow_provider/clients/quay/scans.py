@@ -20,4 +20,4 @@ class Scans:
         :raises NotFoundError: there is no such manifest, or this Quay has no scanner.
         """
         path = self._wire.manifest_path(repository, digest) + "/security"
-        return cast("SecurityScan", self._wire.ask_for_object(path, {"vulnerabilities": True}))
+        return cast("SecurityScan", self._wire.get_object(path, {"vulnerabilities": True}))

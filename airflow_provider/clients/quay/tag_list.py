@@ -34,7 +34,7 @@ def tag_pages(
             "page": page,
             "onlyActiveTags": True if only_active else None,
         }
-        answer = wire.ask_for_object(path, params)
+        answer = wire.get_object(path, params)
         found = wire.objects_at(path, "tags", answer)
         if not all(is_text(entry.get("name")) and is_text(entry.get("manifest_digest")) for entry in found):
             raise wire.unexpected(path, "the answer has a tag without a possible name and manifest_digest")

@@ -152,11 +152,11 @@ class Wire:
                 call=error.call,
             ) from None
 
-    def ask_for_object(self, path: str, params: Params | None = None, *, needs: str = READ) -> Json:
+    def get_object(self, path: str, params: Params | None = None, *, needs: str = READ) -> Json:
         return self.object_at(path, self.send("GET", path, params, needs=needs).data)
 
-    def ask_for_objects(self, path: str, key: str, params: Params | None = None, *, needs: str = READ) -> Objects:
-        return self.objects_at(path, key, self.ask_for_object(path, params, needs=needs))
+    def get_objects(self, path: str, key: str, params: Params | None = None, *, needs: str = READ) -> Objects:
+        return self.objects_at(path, key, self.get_object(path, params, needs=needs))
 
     def _or_no_namespace(self, path: str) -> str:
         """The other cause of a refused permission, for a path below a repository."""

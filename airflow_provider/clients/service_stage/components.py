@@ -40,13 +40,13 @@ class Components:
         :return: ``component_id`` and ``job_id``.
         """
         body = dict(component)
-        answer = self._wire.write("POST", _OF_APPLICATION, body=body, attempts=1, application_id=application_id)
+        answer = self._wire.send("POST", _OF_APPLICATION, body=body, attempts=1, application_id=application_id)
         return cast("ComponentJob", self._wire.object_in(answer))
 
     def update(self, application_id: str, component_id: str, component: Mapping[str, Any]) -> ComponentJob:
         """Change a component, which deploys it anew; ``component`` and answer as for :meth:`create`, sent once."""
         body = dict(component)
-        answer = self._wire.write(
+        answer = self._wire.send(
             "PUT", _ONE, body=body, attempts=1, application_id=application_id, component_id=component_id
         )
         return cast("ComponentJob", self._wire.object_in(answer))
@@ -56,7 +56,7 @@ class Components:
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0080.html
         """
-        answer = self._wire.write("DELETE", _ONE, application_id=application_id, component_id=component_id)
+        answer = self._wire.send("DELETE", _ONE, application_id=application_id, component_id=component_id)
         return cast("ComponentJob", answer) if isinstance(answer, dict) else None
 
     def act(
@@ -72,7 +72,7 @@ class Components:
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0082.html
         """
         self._wire.need(action, "action")
-        answer = self._wire.write(
+        answer = self._wire.send(
             "POST",
             _ONE + "/action",
             body={"action": action, "parameters": dict(parameters or {})},

@@ -44,19 +44,19 @@ class ReleasePlans:
         """:param plan: the vendor's object: ``name``, ``action`` (``create``, ``upgrade`` or ``clone``),
         ``components``, ``desc``, ``fail_strategy`` (``stop`` or ``continue``), ``swimlane_id``.
         """
-        return cast("ReleasePlan", self._wire.object_in(self._wire.write("POST", "", body=dict(plan))))
+        return cast("ReleasePlan", self._wire.object_in(self._wire.send("POST", "", body=dict(plan))))
 
     def update(self, release_plan_id: str, plan: Mapping[str, Any]) -> ReleasePlan | None:
         """Replace a plan; ``plan`` as for :meth:`create`. The vendor's page shows no answer.
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0230.html
         """
-        answer = self._wire.write("PUT", "/{release_plan_id}", body=dict(plan), release_plan_id=release_plan_id)
+        answer = self._wire.send("PUT", "/{release_plan_id}", body=dict(plan), release_plan_id=release_plan_id)
         return cast("ReleasePlan", answer) if isinstance(answer, dict) else None
 
     def delete(self, release_plan_id: str) -> None:
         """Delete a plan."""
-        self._wire.write("DELETE", "/{release_plan_id}", release_plan_id=release_plan_id)
+        self._wire.send("DELETE", "/{release_plan_id}", release_plan_id=release_plan_id)
 
     def execute(self, release_plan_id: str) -> None:
         """Deploy the components of a plan. Accepted is not done; sent once.
@@ -79,4 +79,4 @@ class ReleasePlans:
     def _act(self, release_plan_id: str, action: str) -> None:
         # Only the caller knows whether it may be repeated.
         below = f"/{{release_plan_id}}/{action}"
-        self._wire.write("POST", below, body={}, attempts=1, release_plan_id=release_plan_id)
+        self._wire.send("POST", below, body={}, attempts=1, release_plan_id=release_plan_id)

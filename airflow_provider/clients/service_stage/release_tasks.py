@@ -54,7 +54,7 @@ class ReleaseTasks:
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0245.html
         """
         return cast(
-            "ReleaseTask", self._wire.object_in(self._wire.write("POST", "", body={"model_version": 2, **pipeline}))
+            "ReleaseTask", self._wire.object_in(self._wire.send("POST", "", body={"model_version": 2, **pipeline}))
         )
 
     def update(self, pipeline_id: str, pipeline: Mapping[str, Any]) -> ReleaseTask:
@@ -65,12 +65,12 @@ class ReleaseTasks:
         body = {"model_version": 2, **pipeline}
         return cast(
             "ReleaseTask",
-            self._wire.object_in(self._wire.write("PUT", "/{pipeline_id}", body=body, pipeline_id=pipeline_id)),
+            self._wire.object_in(self._wire.send("PUT", "/{pipeline_id}", body=body, pipeline_id=pipeline_id)),
         )
 
     def delete(self, pipeline_id: str) -> None:
         """Delete a release task."""
-        self._wire.write("DELETE", "/{pipeline_id}", pipeline_id=pipeline_id)
+        self._wire.send("DELETE", "/{pipeline_id}", pipeline_id=pipeline_id)
 
     def find(self, name_or_id: str) -> ReleaseTask:
         """The list item of a release task.

@@ -243,7 +243,7 @@ class Releases:
         # Retries of actions that start something are left to the caller, who knows whether they may still be sent.
         attempts = None if action in ("stop", "approval") else 1
         return self._wire.object_in(
-            self._wire.write(
+            self._wire.send(
                 "POST",
                 "/{pipeline_id}/action",
                 {"action_id": action},

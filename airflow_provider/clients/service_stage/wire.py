@@ -56,7 +56,7 @@ class Wire:
         answer = self.transport.request("GET", self._path(below, **values), headers=self._headers(), decode=decode)
         return answer.data
 
-    def write(
+    def send(
         self,
         method: str,
         below: str,
