@@ -106,14 +106,7 @@ class CocktailRunBuildOperator(StartOperator["CocktailClient"]):
         return url_of(endpoint_of(self, name=self._webhook_name))
 
     def intent(self, client: CocktailClient) -> dict[str, Any]:
-        tag = _text(self.tag_name)
-        client.builds.check_run(self.build_seq, tag_name=tag, callback_url=self._called_back())
-        build = client.builds.get(self.build_seq) or {}
-        if tag and build.get("autotagUseYn") == "Y":
-            self.log.warning("Build %s has autotag on, so the server will not use tag %r", self.build_seq, tag)
-        elif tag and build.get("tagName") == tag:
-            self.log.warning("Tag %r is the build's default tag, so its current image will be overwritten", tag)
-        return {"kind": "build_run", "build_seq": str(self.build_seq), "tag": tag}
+        return client.builds.intent(self.build_seq, tag_name=_text(self.tag_name), callback_url=self._called_back())
 
     def start(self, client: CocktailClient, intent: Intent) -> Execution:
         # The marker first: Cocktail may truncate the text.
@@ -158,7 +151,9 @@ class CocktailCancelBuildOperator(ActOperator["CocktailClient"]):
         self.cocktail_conn_id = cocktail_conn_id
 
     def choose(self, client: CocktailClient) -> Execution:
-        ref = {"system": self.system, "kind": "build_run", "id": str(self.build_run_seq), "build_seq": "", "tag": ""}
+        from airflow_provider.clients.cocktail.references import run_reference
+
+        ref = run_reference(str(self.build_run_seq), build_seq="", tag="")
         try:
             return client.observe(ref)
         except ReleasePipelineError:

@@ -79,7 +79,7 @@ class CodeStreamRunPipelineOperator(GatedStartOperator["CodeStreamClient"]):
         if isinstance(declared, dict) and declared and (undeclared := set(self.inputs or ()).difference(declared)):
             known = sorted(map(client.transport.redact, declared))
             self.log_lines([self.lines.undeclared_inputs(sorted(undeclared), known)])
-        return {"kind": "execution", "pipeline_id": pipeline["id"]}
+        return client.pipelines.intent(pipeline["id"])
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:
         comments = " ".join(part for part in (intent["marker"], self.comments) if part)
@@ -142,7 +142,7 @@ class CodeStreamRerunEventOperator(GatedStartOperator["CodeStreamClient"]):
 
     def _before(self, client: CodeStreamClient, action: Literal["rerun", "resume"]) -> dict[str, Any]:
         force = self.force and action == "rerun"
-        before = client.reruns.prepare(self.event_type, self.event_id, action, force=force)
+        before = client.reruns.intent(self.event_type, self.event_id, action, force=force)
         return {**before, "start_timeout": seconds_of(self.start_timeout)}
 
     def start(self, client: CodeStreamClient, intent: Intent) -> Execution:

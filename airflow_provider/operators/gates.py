@@ -12,7 +12,6 @@ from airflow_provider.clients.code_stream.references import answer_reference
 from airflow_provider.core.approving import APPROVE, Gate, GateQuestion
 from airflow_provider.exceptions import BadRequestError, ConflictError
 from airflow_provider.execution import Execution, ExecutionState
-from airflow_provider.operators.release_answer import check_decision, send, wait_until_taken
 
 if TYPE_CHECKING:
     from airflow_provider.clients.code_stream import CodeStreamClient
@@ -65,38 +64,39 @@ class ServiceStageGates:
         self._client = client
 
     def find(self, waiting: Execution, passed: Collection[str]) -> Gate | None:
-        releases = self._client.releases
-        asking = releases.list_waiting_approvals(waiting.ref)
-        if asking and not releases.is_waiting_for(waiting.ref, asking[0]):
+        approvals = self._client.approvals
+        asking = approvals.list_waiting(waiting.ref)
+        if asking and not approvals.is_waiting_for(waiting.ref, asking[0]):
             # The documented API does not show which one; they come in this order.
             asking = [name for name in asking if name not in passed]
         if not asking:
             return None
         name, *others = asking
-        details = releases.describe_approval(waiting, name)
+        details = approvals.describe(waiting, name)
         if others:
             details["Or else for"] = ", ".join(others)
         return Gate(ref=dict(waiting.ref), name=name, task_name=name, details=details)
 
     def answer(self, question: GateQuestion, message: str) -> None:
-        ref, client = question.ref, self._client
-        if client.releases.is_waiting_for(ref, question.task_name) is False:
+        ref, name, approvals = question.ref, question.task_name, self._client.approvals
+        approve = question.decision == APPROVE
+        if approvals.is_waiting_for(ref, name) is False:
             # An earlier attempt's answer was accepted, or somebody else's.
-            check_decision(client.observe(ref), question.task_name, str(question.decision))
+            approvals.check_decision(ref, name, approve)
             return
         try:
-            send(client, ref, question.task_name, str(question.decision), message)
+            approvals.answer(ref, name, approve, message)
         except BadRequestError as error:
-            if client.releases.is_waiting_for(ref, question.task_name):
+            if approvals.is_waiting_for(ref, name):
                 raise
             # By now it probably waits for the next one, which these people were not asked about.
             if question.sends == 1:
                 raise ConflictError(
                     f"the approval has probably been decided already: {error.summary}", call=error.call
                 ) from error
-            check_decision(client.observe(ref), question.task_name, str(question.decision))
+            approvals.check_decision(ref, name, approve)
             return
-        wait_until_taken(client, ref, question.task_name)
+        approvals.wait_until_accepted(ref, name)
 
 
 GATES: dict[str, Callable[[Any], Gates]] = {

@@ -112,7 +112,7 @@ class QuayRunBuildOperator(StartOperator["QuayClient"]):
         return without_signature(self.archive_url)
 
     def intent(self, client: QuayClient) -> dict[str, Any]:
-        client.builds.check(self.repository, **self._source())
+        intent = client.builds.intent(self.repository, **self._source())
         repository = client.repositories.get(self.repository)
         if self.cancel_on_kill and not repository.get("can_admin"):
             self.log.warning(
@@ -121,7 +121,7 @@ class QuayRunBuildOperator(StartOperator["QuayClient"]):
                 self.conn_id,
                 self.repository,
             )
-        return client.builds.intent(self.repository, **self._source())
+        return intent
 
     def start(self, client: QuayClient, intent: Intent) -> Execution:
         return client.builds.start(self.repository, **self._source())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider.exceptions import Call, ConflictError
-from airflow_provider.execution import ExecutionState
 from airflow_provider.operators.acting import ActOperator
 from airflow_provider.operators.approving import ApprovalOperator
 from airflow_provider.operators.checking import rule_of
@@ -76,26 +74,25 @@ class ServiceStageReleaseOperator(GatedStartOperator["ServiceStageClient"]):
         return super().rendered_purpose.replace("rollback", "roll back", 1)
 
     def intent(self, client: ServiceStageClient) -> dict[str, Any]:
-        return {**client.releases.before_action(self.pipeline), "kind": "release", "action": self.action}
+        return client.releases.intent(self.pipeline, self.action)
 
     def continuation(self, client: ServiceStageClient, failed: ExecutionRef) -> dict[str, Any] | None:
         if self.on_retry == "restart":
             return None
-        before = client.releases.before_action(self.pipeline)
-        if before["pipeline_id"] != failed.get("pipeline_id"):
+        intent = client.releases.intent(self.pipeline, "retry")
+        if intent["pipeline_id"] != failed.get("pipeline_id"):
             # Each release task may count its records from 1.
             self.log.warning("Not continuing release %s, because it is of another release task", failed["id"])
             return None
-        if before["newest_record"] != failed["id"]:
+        if intent["newest_record"] != failed["id"]:
             self.log.warning("Not continuing release %s, because a newer one was started since", failed["id"])
             return None
-        return {**before, "kind": "release", "action": "retry"}
+        return intent
 
     def start(self, client: ServiceStageClient, intent: Intent) -> Execution:
-        before = {"status": intent["status_before"], "last_trigger_at": intent["triggered_before"]}
         selected_tasks = self.selected_tasks if intent["action"] == "start" else None
         return client.releases.act(
-            intent["pipeline_id"], intent["action"], selected_tasks=selected_tasks, before=before
+            intent["pipeline_id"], intent["action"], selected_tasks=selected_tasks, before=intent
         )
 
 
@@ -165,11 +162,18 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
         return f"approval {self.task_name!r}" if self.task_name else "the approval that is waiting"
 
     def find(self, client: ServiceStageClient) -> tuple[Execution, str]:
-        waiting = self._find_waiting(client)
-        return waiting, self.task_name or self._only_one(client, waiting.ref)
+        waiting = client.approvals.find_waiting(self.pipeline)
+        if not self.task_name:
+            return waiting, self._only_one(client, waiting.ref)
+        if client.approvals.is_waiting_for(waiting.ref, self.task_name) is False:
+            names = ", ".join(client.approvals.list_waiting(waiting.ref)) or "none any more"
+            raise self.bad_argument(
+                "task_name", f"must be one that the release is waiting for, {names}, got {self.task_name!r}"
+            )
+        return waiting, self.task_name
 
     def describe(self, client: ServiceStageClient, waiting: Execution, task_name: str) -> dict[str, Any]:
-        return client.releases.describe_approval(waiting, task_name)
+        return client.approvals.describe(waiting, task_name)
 
     def title(self, waiting: Execution, arguments: Mapping[str, str | None]) -> str:
         return f"release task {arguments.get('pipeline') or self.pipeline}, execution {waiting.id}"
@@ -191,25 +195,9 @@ class ServiceStageApprovalOperator(ApprovalOperator["ServiceStageClient"]):
     def result_now(self, client: ServiceStageClient, ref: ExecutionRef) -> dict[str, Any]:
         return client.observe(ref).to_result()
 
-    def _find_waiting(self, client: ServiceStageClient) -> Execution:
-        """The execution that is waiting for an approval now."""
-        before = client.releases.before_action(self.pipeline)
-        ref = {"system": self.system, "kind": "release", "id": before["newest_record"], "action": "approval"}
-        waiting: Execution = client.observe({**ref, "pipeline_id": before["pipeline_id"]})
-        if waiting.state is not ExecutionState.WAITING:
-            raise self.waits_for_none(waiting)
-        return waiting
-
-    def waits_for_none(self, now: Execution, pipeline: str | None = None) -> ConflictError:
-        """The error of an answer that nothing waits for."""
-        return ConflictError(
-            f"release task {pipeline or self.pipeline!r} has no pending approval; it is {now.state} ({now.status})",
-            call=Call(system=self.system),
-        )
-
     def _only_one(self, client: ServiceStageClient, ref: ExecutionRef) -> str:
         """The name of the approval task that waits, where it can be no other."""
-        names = client.releases.list_waiting_approvals(ref)
+        names = client.approvals.list_waiting(ref)
         if len(names) != 1:
             raise self.bad_argument("task_name", f"must be given: the release may wait for any of {', '.join(names)}")
         return names[0]

@@ -43,9 +43,10 @@ class ServiceStageReleaseSensor(ReleaseSensor["ServiceStageClient"]):
         self.service_stage_conn_id = service_stage_conn_id
 
     def reference(self, client: ServiceStageClient) -> ExecutionRef:
+        from airflow_provider.clients.service_stage.references import release_reference
+
         pipeline_id = str(client.release_tasks.find(self.pipeline)["id"])
-        ref = {"system": self.system, "kind": "release", "id": str(self.execution_id or "")}
-        return {**ref, "pipeline_id": pipeline_id, "action": "start"}
+        return release_reference(pipeline_id, str(self.execution_id or ""), "start")
 
 
 class ServiceStageApprovalSensor(ReleaseSensor["ServiceStageClient"]):

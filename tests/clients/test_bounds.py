@@ -21,7 +21,6 @@ from pytest_mock import MockerFixture
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.auth import HeaderAuth, NoAuth
-from airflow_provider.clients.base import MOST_LOG_LINES, MOST_STEPS
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.listing import EndlessListError
 from airflow_provider.clients.one_at_a_time import one_at_a_time
@@ -29,6 +28,7 @@ from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.reading import LARGE
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.clients.transport import Transport
+from airflow_provider.clients.waits import MOST_LOG_LINES, MOST_STEPS
 from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -698,7 +698,9 @@ def test_of_a_very_long_log_the_end_is_read(scripted: Scripted) -> None:
     one = "\n".join(f"line {number}" for number in range(50_000))
     scripted.always = (200, {}, {"start": 0, "total": 2, "logs": [{"message": "x\n" * 200_000}, {"message": one}]})
     client = QuayClient(scripted.url, token="the-quay-token", attempts=1)
-    lines, offset = client.read_log({"system": "quay", "kind": "build", "id": "b-1", "repository": "acme/shop"}, 0)
+    lines, offset = client.waits.read_log(
+        {"system": "quay", "kind": "build", "id": "b-1", "repository": "acme/shop"}, 0
+    )
     assert (len(lines), lines[-1], offset) == (MOST_LOG_LINES, "line 49999", 2)
 
 
@@ -722,7 +724,7 @@ def test_an_execution_has_an_id_of_some_length(scripted: Scripted) -> None:
     stage = service_stage(scripted)
     for start in (
         lambda: code_stream(scripted).pipelines.run("p-1"),
-        lambda: stage.releases.act("p-1", "start", before={"status": "2"}),
+        lambda: stage.releases.act("p-1", "start", before={"status_before": "2"}),
         lambda: quay.builds.start("acme/shop", archive_url="https://host/a.tgz", tags=["1"]),
     ):
         with pytest.raises(UnexpectedResponseError, match=r"usable|that can be used") as caught:
@@ -744,7 +746,7 @@ def test_the_lines_of_a_log_are_short_and_show_no_secret(scripted: Scripted) -> 
     scripted.always = (200, {}, {"start": 0, "total": 1, "logs": logs})
     client = QuayClient(scripted.url, token="the-quay-token", attempts=1)
     ref = {"system": "quay", "kind": "build", "id": "b-1", "repository": "acme/shop"}
-    lines, offset = client.read_log(ref, 0)
+    lines, offset = client.waits.read_log(ref, 0)
     assert (len(lines), offset) == (5, 1)
     assert all(len(each) <= 4000 for each in lines)
     assert "abcdef" not in "".join(lines)

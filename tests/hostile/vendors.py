@@ -113,7 +113,7 @@ class Vendor:
 
     def _release(self, number: int) -> ExecutionRef:
         made = self._service_stage.release_tasks.create({"name": f"w{number}", "config_mode": "ui", "stages": STAGES})
-        before = self._service_stage.releases.before_action(made["id"])
+        before = self._service_stage.releases.intent(made["id"], "start")
         return self._service_stage.releases.act(made["id"], "start", before=before).ref
 
     def _run(self, number: int) -> ExecutionRef:

@@ -22,7 +22,6 @@ from airflow_provider.exceptions import (
 from airflow_provider.hooks.code_stream import CodeStreamHook
 from airflow_provider.hooks.service_stage import ServiceStageHook
 from airflow_provider.links import QUESTION_XCOM
-from airflow_provider.operators import release_answer
 from airflow_provider.operators.code_stream import CodeStreamRerunEventOperator, CodeStreamRunPipelineOperator
 from airflow_provider.operators.service_stage import ServiceStageReleaseOperator
 from airflow_provider.triggers.execution import ExecutionTrigger
@@ -382,7 +381,7 @@ def test_a_system_that_is_down_gets_the_decision_later_and_once(systems, fault):
 @pytest.fixture
 def two_approvals(systems: Systems, mocker: MockerFixture) -> Gated:
     """A release that does not say which of its two approvals it waits for."""
-    mocker.patch.object(release_answer, "TAKEN_WITHIN", 0.4)
+    mocker.patch("airflow_provider.clients.service_stage.approvals.ACCEPTED_WITHIN", 0.4)
     gated = in_service_stage(systems, "two-approvals")
     groups = [{"tasks": [{"name": name, "type": "approval"}]} for name in ("first0", "second")]
     with ServiceStageHook().get_conn() as client:
@@ -409,7 +408,9 @@ def test_an_answer_to_an_approval_of_a_release_that_has_passed_is_not_one_to_the
 
 def test_a_retry_of_an_answer_that_was_taken_is_no_answer_to_the_next_approval(two_approvals):
     task = asking(two_approvals)
-    with patched("airflow_provider.operators.gates.wait_until_taken", side_effect=WorkerKilled):
+    with patched(
+        "airflow_provider.clients.service_stage.approvals.Approvals.wait_until_accepted", side_effect=WorkerKilled
+    ):
         assert isinstance(task.answer("Approve", "ada").error, WorkerKilled)
     until(lambda: waits_again(two_approvals))
     task.attempt()

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from airflow_provider.clients.cocktail import fields
 from airflow_provider.clients.cocktail.documents import Build, BuildImages, BuildName, BuildRun
 from airflow_provider.clients.cocktail.errors import build_error_number, is_path_missing
-from airflow_provider.clients.cocktail.references import has_autotag, run_reference
+from airflow_provider.clients.cocktail.references import BUILD_RUN, has_autotag, run_reference
 from airflow_provider.clients.cocktail.run_execution import execution_of
 from airflow_provider.clients.cocktail.wire import Wire
 from airflow_provider.clients.rows import Rows
@@ -65,7 +65,7 @@ class Builds:
         :raises ThrottledError: the account's limit of parallel builds is reached (:func:`~.errors.is_busy`).
         :raises ServerUnavailableError: the build server is not connected (:func:`~.errors.is_busy`), or another cause.
         """
-        self.check_run(build_seq, tag_name=tag_name, callback_url=callback_url)
+        self._check_run(build_seq, tag_name, callback_url)
         build_seq = self._wire.number("build_seq", build_seq)
         if tag_name:
             _warn_of_tag(tag_name)
@@ -98,12 +98,17 @@ class Builds:
             execution = replace(execution, state=ExecutionState.RUNNING, finished_at=None)
         return self._placed(execution)
 
-    def check_run(self, build_seq: int | str, *, tag_name: str | None = None, callback_url: str | None = None) -> None:
-        """Refuse the arguments that :meth:`run` would refuse, without any request."""
-        self._wire.number("build_seq", build_seq)
-        self._wire.callback(callback_url)
-        if tag_name:
-            self._check_tag(tag_name)
+    def intent(
+        self, build_seq: int | str, *, tag_name: str | None = None, callback_url: str | None = None
+    ) -> dict[str, str]:
+        """What ``find_started`` must know about a run with these arguments, which it refuses as :meth:`run` does."""
+        self._check_run(build_seq, tag_name, callback_url)
+        build = self.get(build_seq) or {}
+        if tag_name and has_autotag(build):
+            log.warning("Build %s has autotag on, so the server will not use tag %r", build_seq, tag_name)
+        elif tag_name and build.get("tagName") == tag_name:
+            log.warning("Tag %r is the build's default tag, so its current image will be overwritten", tag_name)
+        return {"kind": BUILD_RUN, "build_seq": str(build_seq), "tag": tag_name or ""}
 
     def rerun(
         self,

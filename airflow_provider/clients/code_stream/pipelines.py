@@ -14,7 +14,7 @@ from airflow_provider.clients.code_stream.execution_document import just_started
 from airflow_provider.clients.code_stream.execution_list import NEWEST_EXECUTION_FIRST
 from airflow_provider.clients.code_stream.fields import id_from_link
 from airflow_provider.clients.code_stream.lists import equal
-from airflow_provider.clients.code_stream.references import SYSTEM
+from airflow_provider.clients.code_stream.references import EXECUTION, SYSTEM
 from airflow_provider.clients.code_stream.resources import CloneableResource, ResourceKey
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.urls import path
@@ -64,6 +64,10 @@ class Pipelines(CloneableResource[Pipeline]):
                 effect=Effect.UNKNOWN,
             )
         return self._placed(just_started(self._wire, execution_id))
+
+    def intent(self, pipeline_id: str) -> dict[str, str]:
+        """What ``find_started`` must know about a run, besides its marker."""
+        return {"kind": EXECUTION, "pipeline_id": pipeline_id}
 
     def find(self, name_or_id: str, project: str | None = None) -> Pipeline:
         """The one enabled pipeline of this name or id.

@@ -43,8 +43,8 @@ class Reruns:
     def __init__(self, wire: Wire, events: Events, executions: Executions, search: RerunSearch) -> None:
         self._wire, self._events, self._executions, self._search = wire, events, executions, search
 
-    def prepare(self, event_type: str, event_id: str, action: str = "rerun", *, force: bool = False) -> dict[str, Any]:
-        """The intent of a rerun or resume, which shows later whether the event led to another execution.
+    def intent(self, event_type: str, event_id: str, action: str = "rerun", *, force: bool = False) -> dict[str, Any]:
+        """What ``find_started`` must know about a rerun or resume: also which executions are not what it led to.
 
         :param force: rerun it even if its last execution is still running.
         :raises ConflictError: that execution is still running.
@@ -76,7 +76,7 @@ class Reruns:
     def start(self, intent: Intent) -> Execution:
         """Send the request that reruns (or resumes) the event of an intent.
 
-        :raises ConflictError: somebody else has rerun it since :meth:`prepare`, so that their executions could not be
+        :raises ConflictError: somebody else has rerun it since :meth:`intent`, so that their executions could not be
             distinguished. Nothing was sent.
         """
         event_type, event_id = str(intent["event_type"]), str(intent["event_id"])

@@ -33,7 +33,7 @@ class Builds:
 
         :param source: see :class:`~airflow_provider.clients.quay.build_starts.BuildSource`.
         """
-        self.check(repository, **source)
+        self._check(repository, source)
         path = self._wire.repository_path("/build/", repository)
         answer = self._wire.send("POST", path, body=build_starts.body_of(source), attempts=1, needs=WRITE)
         build = self._wire.object_at(path, answer.data)
@@ -45,28 +45,13 @@ class Builds:
             self._doubts.note_unfinished(execution.id)
         return self._placed(execution)
 
-    def check(self, repository: str, **source: Unpack[BuildSource]) -> None:
-        """Refuse what :meth:`start` would refuse, without any request."""
-        self._wire.repository_path("/build/", repository)
-        self._wire.refuse("archive_url", url_problem(source.get("archive_url")))
-        try:
-            build_starts.in_ascii(source["archive_url"])
-        except ValueError:
-            raise self._wire.bad_request("archive_url must name a host that can be written in ASCII (IDNA)") from None
-        self._wire.refuse("tags", build_tags_problem(source.get("tags")))
-        subdirectory, dockerfile_path = source.get("subdirectory"), source.get("dockerfile_path")
-        for name, place in (("subdirectory", subdirectory), ("dockerfile_path", dockerfile_path)):
-            if place is not None and not isinstance(place, str):
-                raise self._wire.bad_request(f"{name} must be a text, got {place!r}")
-        if subdirectory and dockerfile_path:
-            raise self._wire.bad_request("subdirectory or dockerfile_path must be given, not both: Quay reads only one")
-
     def intent(self, repository: str, **source: Unpack[BuildSource]) -> Json:
-        """What ``find_started`` must know about a start with these arguments, which :meth:`check` has accepted.
+        """What ``find_started`` must know about a start with these arguments, which it refuses as :meth:`start` does.
 
         Quay has no free-text field for a marker. The newest builds are noted, too: they are not ours, whatever the
         clocks say.
         """
+        self._check(repository, source)
         before = [str(build.get("id")) for build in self.list(repository, limit=LISTED)]
         return {"kind": BUILD, "repository": repository, **build_starts.kept_of(source), "builds_before": before}
 
@@ -101,6 +86,22 @@ class Builds:
         :raises PermissionDeniedError: ``repo:write``, which starts builds, is not enough; it takes ``repo:admin``.
         """
         self._wire.send("DELETE", self._wire.build_path(repository, build_id), needs=ADMIN)
+
+    def _check(self, repository: str, source: BuildSource) -> None:
+        """Refuse wrong arguments without any request."""
+        self._wire.repository_path("/build/", repository)
+        self._wire.refuse("archive_url", url_problem(source.get("archive_url")))
+        try:
+            build_starts.in_ascii(source["archive_url"])
+        except ValueError:
+            raise self._wire.bad_request("archive_url must name a host that can be written in ASCII (IDNA)") from None
+        self._wire.refuse("tags", build_tags_problem(source.get("tags")))
+        subdirectory, dockerfile_path = source.get("subdirectory"), source.get("dockerfile_path")
+        for name, place in (("subdirectory", subdirectory), ("dockerfile_path", dockerfile_path)):
+            if place is not None and not isinstance(place, str):
+                raise self._wire.bad_request(f"{name} must be a text, got {place!r}")
+        if subdirectory and dockerfile_path:
+            raise self._wire.bad_request("subdirectory or dockerfile_path must be given, not both: Quay reads only one")
 
     def _ask(self, path: str, build_id: str) -> Build:
         build = self._wire.get_object(path)

@@ -1,4 +1,4 @@
-"""The client of Huawei Cloud ServiceStage's release management: ``client.releases`` and ``client.release_tasks``."""
+"""The client of Huawei Cloud ServiceStage: ``client.releases``, ``client.approvals``, ``client.release_tasks``, ..."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.service_stage.approval_waits import ApprovalWaits
+from airflow_provider.clients.service_stage.approvals import Approvals
 from airflow_provider.clients.service_stage.components import Components
 from airflow_provider.clients.service_stage.errors import read_huawei_error
 from airflow_provider.clients.service_stage.login import HuaweiCredentials
@@ -79,10 +80,11 @@ class ServiceStageClient(ReleaseClient):
         self._wire = wire = Wire(transport, learn_project_id, ui_url)
         self.release_tasks = tasks = ReleaseTasks(wire)
         observer = ReleaseObserver(wire, tasks)
-        self.releases = Releases(wire, tasks, observer, placed=self._placed, check_place=self.check_place)
+        self.releases = Releases(wire, tasks, observer, placed=self.waits.placed, check_place=self.waits.check_place)
+        self.approvals = Approvals(tasks, self.releases, observer, observe=self.observe)
         self.release_plans = ReleasePlans(wire)
         self.components = Components(wire)
-        self._can_wait_for(ReleaseWaits(wire, tasks, self.releases, observer), ApprovalWaits(wire, tasks, observer))
+        self.waits.add(ReleaseWaits(wire, tasks, self.releases, observer), ApprovalWaits(wire, tasks, observer))
 
     @property
     def project_id(self) -> str:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.service_stage.documents import ReleaseRecord
-from airflow_provider.clients.service_stage.references import SYSTEM, release_reference
+from airflow_provider.clients.service_stage.references import RELEASE, SYSTEM, release_reference
 from airflow_provider.clients.service_stage.release_action import action_body
 from airflow_provider.clients.service_stage.release_observer import ReleaseObserver, sighting_of
 from airflow_provider.clients.service_stage.release_records import list_records, published_records
@@ -27,9 +27,8 @@ from airflow_provider.clients.service_stage.release_states import (
     text_of,
     triggered_at,
 )
-from airflow_provider.clients.service_stage.release_task_stages import stage_tasks
 from airflow_provider.clients.service_stage.release_tasks import ReleaseTasks, item_of
-from airflow_provider.clients.service_stage.wire import Json, Names, Wire
+from airflow_provider.clients.service_stage.wire import Json, Wire
 from airflow_provider.exceptions import (
     Call,
     ConflictError,
@@ -82,7 +81,7 @@ class Releases:
         :param task_name: only for ``approval``, which needs it: name of the approval task.
         :param approval_type: only for ``approval``, which needs it: ``agree`` or ``refuse``.
         :param message: only for ``approval``: a comment.
-        :param before: the list item just before, as of :meth:`ReleaseTasks.find`; default: it is read here.
+        :param before: ``status_before`` and ``triggered_before``, as of :meth:`intent`; default: they are read here.
         :raises BadRequestError: an argument is wrong, or the task's status does not allow the action.
 
         https://support.huaweicloud.com/intl/en-us/api-servicestage/servicestage_06_0248.html
@@ -92,7 +91,8 @@ class Releases:
         except ValueError as error:
             raise self._wire.bad_request(str(error)) from None
         self._wire.need(pipeline_id, "pipeline_id")
-        item = item_of(self._tasks, pipeline_id) if before is None else before
+        if before is None:
+            before = _before(item_of(self._tasks, pipeline_id))
         moment = self._moment()
         reply = self._act(pipeline_id, action, body)
         execution_id = text_of(reply, "id")
@@ -104,8 +104,8 @@ class Releases:
             )
         ref = {
             **release_reference(pipeline_id, execution_id, action),
-            "status_before": status_of(item),
-            "triggered_before": triggered_at(item),
+            "status_before": str(before.get("status_before") or ""),
+            "triggered_before": str(before.get("triggered_before") or ""),
             **moment,
         }
         return self._placed(self._accepted(ref, reply))
@@ -140,53 +140,20 @@ class Releases:
         self._check_place(ref)
         return self._placed(self._stop(ref))
 
-    def before_action(self, name_or_id: str) -> dict[str, str]:
-        """What an intent must hold about the time just before an action, for ``find_started``.
+    def intent(self, name_or_id: str, action: str) -> dict[str, str]:
+        """What ``find_started`` must know about an action: also what was the case just before.
 
-        :return: ``pipeline_id``, ``newest_record`` ("" if there is none), ``status_before``, ``triggered_before``.
+        :return: ``pipeline_id``, ``newest_record`` ("" if there is none), ``status_before`` and others.
         :raises NotFoundError: as :meth:`ReleaseTasks.find`, like ``ConflictError``.
         """
         item = self._tasks.find(name_or_id)
         pipeline_id = str(item["id"])
         return {
+            "kind": RELEASE,
+            "action": action,
             "pipeline_id": pipeline_id,
             "newest_record": text_of(newest(self._observer.records(pipeline_id)) or {}, "id"),
-            "status_before": status_of(item),
-            "triggered_before": triggered_at(item),
-        }
-
-    def list_waiting_approvals(self, ref: ExecutionRef) -> Names:
-        """The tasks whose answer this release waits for now; if that is not known, all that it may wait for."""
-        return self._observer.asking(ref)[0]
-
-    def is_waiting_for(self, ref: ExecutionRef, task_name: str) -> bool | None:
-        """Whether this release waits for the answer to this task; ``None``: it waits, but maybe for another one.
-
-        The documented API shows that a release waits, but not for which task, which is known only if no other task can
-        ask. ``False`` after an answer means that it was accepted.
-        """
-        asking, is_certain = self._observer.asking(ref)
-        if is_certain:
-            return task_name in asking
-        return True if asking == [task_name] else None
-
-    def describe_approval(self, waiting: Execution, task_name: str) -> Json:
-        """What a person must know to answer it, by names for people.
-
-        :param waiting: a release that waits for the approval.
-        """
-        pipeline_id = waiting.ref["pipeline_id"]
-        detail = self._tasks.get(pipeline_id)
-        stages = stage_tasks(detail)
-        return {
-            "Release task": f"{text_of(detail, 'name')} ({pipeline_id})".strip(),
-            "Description": text_of(detail, "description"),
-            "Execution": waiting.id,
-            "Approval": task_name,
-            "Stage": ", ".join(stage for stage, tasks in stages.items() if task_name in tasks),
-            "Stages": ", ".join(stages),
-            "Started": waiting.started_at.strftime("%Y-%m-%d %H:%M UTC") if waiting.started_at else None,
-            "Link": waiting.url,
+            **_before(item),
         }
 
     def _moment(self) -> dict[str, str]:
@@ -252,3 +219,7 @@ class Releases:
                 pipeline_id=pipeline_id,
             )
         )
+
+
+def _before(item: Mapping[str, Any]) -> dict[str, str]:
+    return {"status_before": status_of(item), "triggered_before": triggered_at(item)}

@@ -39,9 +39,9 @@ def intent_of(
     client: CodeStreamClient, event: dict[str, Any], event_type: str = "docker", action: str = "rerun", **more: Any
 ) -> dict[str, Any]:
     """What is written down before a rerun, as the core does it."""
-    before = client.reruns.prepare(event_type, event["id"], action, force=more.pop("force", False))
+    before = client.reruns.intent(event_type, event["id"], action, force=more.pop("force", False))
     clock = more.get("clock", "vendor")
-    since = client.server_time() if clock == "vendor" else time.time()
+    since = client.transport.server_time() if clock == "vendor" else time.time()
     return {**before, "marker": "airflow-1", "since": since, "clock": clock, "place": client.place, **more}
 
 
@@ -97,7 +97,7 @@ def test_a_rerun_leads_to_its_execution_however_the_server_links_it(
     event = broken_event(client, event_type)
     intent = intent_of(client, event, event_type)
     ref = client.reruns.reference(intent)
-    assert client.find_started(intent) == []
+    assert client.waits.find_started(intent) == []
     before = client.observe(ref)
     assert (before.state, before.ref) == (S.QUEUED, ref | {"place": client.place})
     assert before.message == (None if event_type == "gerrit" else event["message"])
@@ -107,7 +107,7 @@ def test_a_rerun_leads_to_its_execution_however_the_server_links_it(
     (execution_id,) = started(control)
     assert found.ref == of(execution_id) | {"place": client.place}
     assert client.observe(ref).ref == found.ref, "also for who has not seen the answer"
-    assert [each.ref for each in client.find_started(intent)] == [found.ref]
+    assert [each.ref for each in client.waits.find_started(intent)] == [found.ref]
     assert (
         until_it_is(lambda: client.observe(found.ref), S.SUCCEEDED).outputs == {"deployed": "1.4.3"}
         or event_type != "docker"
@@ -123,13 +123,13 @@ def test_a_rerun_is_followed_although_two_clocks_are_apart(
     control.post("clock", advance=ahead)
     switch(control, rerun=mode, rerun_delay=0.1)
     intent = intent_of(client, broken_event(client), clock=clock, start_timeout=60.0)
-    assert client.find_started(intent) == []
+    assert client.waits.find_started(intent) == []
     answered = client.reruns.start(intent)
     found = until_it_is(lambda: client.observe(answered.ref), S.RUNNING, S.SUCCEEDED)
     assert started(control) == [found.id]
-    assert [each.id for each in client.find_started(intent)] == [found.id]
+    assert [each.id for each in client.waits.find_started(intent)] == [found.id]
     unseen = client.reruns.reference(intent)
-    (seen,) = client.fetch([unseen])
+    (seen,) = client.waits.fetch([unseen])
     assert isinstance(seen, Execution)
     assert seen.id == found.id
 
@@ -150,7 +150,7 @@ def test_what_was_there_before_a_rerun_is_never_taken_for_what_it_led_to(
     assert len(intent["known_events"]) == 2
     answered = client.reruns.start(intent)
     assert client.observe(answered.ref).state is S.QUEUED
-    assert client.find_started(intent) == []
+    assert client.waits.find_started(intent) == []
 
 
 @EVERY_MODE
@@ -165,7 +165,7 @@ def test_reruns_of_one_event_after_each_other_lead_to_an_execution_each(
         intent = intent_of(client, event, clock=clock)
         answered = client.reruns.start(intent)
         execution = until_it_is(lambda ref=answered.ref: client.observe(ref), S.RUNNING, S.SUCCEEDED)  # type: ignore[misc]
-        assert [each.id for each in client.find_started(intent)] == [execution.id]
+        assert [each.id for each in client.waits.find_started(intent)] == [execution.id]
         until_it_is(lambda ref=execution.ref: client.observe(ref), S.SUCCEEDED)  # type: ignore[misc]
         found.append(execution.id)
     assert started(control) == found
@@ -187,7 +187,7 @@ def test_only_so_many_events_and_executions_are_noted_before_a_rerun(api: Api) -
     api.routes["GET", "/git-events/ev"] = event
     api.routes["GET", "/git-events"] = lambda request: page(request, **same)
     api.routes["GET", "/executions"] = lambda request: page(request, name="Deploy", project="retail")
-    intent = api.client.reruns.prepare("git", "ev")
+    intent = api.client.reruns.intent("git", "ev")
     assert intent["known_events"] == intent["known_executions"] == [f"x{n}" for n in range(100)]
     assert len(api.called("GET")) == 3
 
@@ -220,7 +220,7 @@ def test_a_new_event_that_has_no_execution_yet_shows_that_the_rerun_was_taken(ap
     api.routes["GET", "/git-events"] = listing([again, old])
     queued = api.client.observe(ref)
     assert (queued.state, queued.message, queued.ref["kind"]) == (S.QUEUED, "new trouble", "rerun")
-    assert [(each.state, each.ref["kind"], each.id) for each in api.client.find_started(intent)] == [
+    assert [(each.state, each.ref["kind"], each.id) for each in api.client.waits.find_started(intent)] == [
         (S.QUEUED, "rerun", "ev")
     ]
     api.routes["GET", "/git-events"] = listing([again | {"executionLink": "/codestream/api/executions/new"}, old])
@@ -277,7 +277,7 @@ def test_a_rerun_whose_execution_failed_between_two_polls_has_not_failed_for_goo
     mocker.patch.object(DURATIONS, "failed_settling", 60.0)
     ref = rerun_without_execution(api)
     if is_this_process:
-        api.client.note_unfinished(ref)
+        api.client.waits.note_unfinished(ref)
     api.routes["GET", "/git-events/ev"] |= LED_TO_NEW
     api.routes["GET", "/executions/new"] = {"id": "new", "status": "FAILED"}
     for observed in (ref, api.client.observe(ref).ref):
@@ -381,12 +381,12 @@ def test_an_event_whose_execution_still_runs_is_not_rerun(
     control.post(f"executions/code_stream/{linked}", state=state)
     if not allowed:
         with pytest.raises(ConflictError, match=f"{linked}, which is still {state}"):
-            client.reruns.prepare("git", event["id"], action)
+            client.reruns.intent("git", event["id"], action)
         return
-    intent = client.reruns.prepare("git", event["id"], action)
+    intent = client.reruns.intent("git", event["id"], action)
     assert (intent["link_before"], intent["index_before"]) == (event["executionLink"], str(event["executionIndex"]))
     client.executions.delete(linked)
-    assert client.reruns.prepare("git", event["id"], "rerun")["link_before"] == event["executionLink"], "it is over"
+    assert client.reruns.intent("git", event["id"], "rerun")["link_before"] == event["executionLink"], "it is over"
 
 
 @EVERY_MODE
@@ -401,7 +401,7 @@ def test_an_event_whose_execution_still_runs_is_rerun_by_force(
     ref = client.reruns.start(intent).ref
     found = until_it_is(lambda: client.observe(ref), S.RUNNING)
     assert started(control) == [first, found.id]
-    assert [each.id for each in client.find_started(intent)] == [found.id]
+    assert [each.id for each in client.waits.find_started(intent)] == [found.id]
     assert not client.observe(of(first)).state.is_terminal
 
 
@@ -415,7 +415,7 @@ def test_a_resume_is_followed_once_the_old_execution_continues(
     before = client.executions.list()
     for _ in range(2):
         intent = intent_of(client, event, "docker", "resume", clock=clock)
-        assert client.find_started(intent) == []
+        assert client.waits.find_started(intent) == []
         ref = client.reruns.reference(intent)
         assert client.observe(ref).ref["kind"] == "rerun", "the old execution is still over"
         client.reruns.start(intent)
@@ -423,7 +423,7 @@ def test_a_resume_is_followed_once_the_old_execution_continues(
         assert found.id == id_from_link(event["executionLink"])
         until_it_is(lambda ref=found.ref: client.observe(ref), S.FAILED)  # type: ignore[misc]
         assert client.observe(ref).ref == found.ref, "also when it failed again between two polls"
-        assert [each.id for each in client.find_started(intent)] == [found.id]
+        assert [each.id for each in client.waits.find_started(intent)] == [found.id]
     assert len(client.executions.list()) == len(before)
 
 
@@ -435,9 +435,9 @@ def test_a_paused_execution_is_resumed_only_once_it_continues(client: CodeStream
     client.executions.act(linked, "pause")
     until_it_is(lambda: client.observe(of(linked)), S.PAUSED)
     intent = intent_of(client, event, "docker", "resume")
-    assert client.find_started(intent) == [], "a worker that died before it sent the resume has resumed nothing"
+    assert client.waits.find_started(intent) == [], "a worker that died before it sent the resume has resumed nothing"
     client.reruns.start(intent)
-    assert [each.id for each in client.find_started(intent)] == [linked]
+    assert [each.id for each in client.waits.find_started(intent)] == [linked]
 
 
 # --- several reruns ---
@@ -465,12 +465,12 @@ def test_of_two_reruns_at_once_each_follows_its_own_or_none(
             assert all(execution_id in str(caught.value) for execution_id in both)
     # Who has not seen the answer cannot tell which is its own.
     for intent in intents:
-        assert [each.id for each in client.find_started(intent)] == both
+        assert [each.id for each in client.waits.find_started(intent)] == both
         unseen = client.reruns.reference(intent)
         with pytest.raises(ConflictError, match="ambiguous"):
             client.cancel(unseen, "cleared")
         waiting = run(client).ref
-        lost, other = client.fetch([unseen, waiting])
+        lost, other = client.waits.fetch([unseen, waiting])
         assert isinstance(lost, ConflictError)
         assert isinstance(other, Execution), "another wait is not held up"
     executions = control.get("executions", system="code_stream")
@@ -527,7 +527,7 @@ def test_other_executions_of_the_pipeline_do_not_make_a_rerun_ambiguous(
     if mode == "link_later":
         control.post("clock", advance=1)
     assert [client.observe(answered.ref).id] == ours
-    assert [each.id for each in client.find_started(intent)] == ours
+    assert [each.id for each in client.waits.find_started(intent)] == ours
 
 
 @EVERY_MODE
@@ -543,7 +543,7 @@ def test_a_rerun_long_after_the_intent_is_somebody_elses(
     client.events.rerun("docker", event["id"])
     control.post("clock", advance=1)
     assert len(started(control)) == 1
-    assert client.find_started(intent) == []
+    assert client.waits.find_started(intent) == []
 
 
 @EVERY_MODE
@@ -558,7 +558,7 @@ def test_of_two_reruns_long_after_each_other_the_one_is_found_that_can_be_ours(
         client.events.rerun("docker", event["id"])
         control.post("clock", advance=1800)
     ours, _theirs = started(control)
-    assert [each.id for each in client.find_started(intent)] == [ours]
+    assert [each.id for each in client.waits.find_started(intent)] == [ours]
 
 
 # --- one that leads nowhere ---
@@ -576,7 +576,7 @@ def test_a_rerun_that_only_repeats_its_complaint_stays_queued_and_says_it(
     with pytest.raises(ConflictError, match="not led to an execution") as caught:
         client.cancel(ref, "no")
     assert caught.value.effect is Effect.NONE
-    assert client.find_started(intent) == []
+    assert client.waits.find_started(intent) == []
 
 
 def let_pass_for_the_worker(seconds: float, control: Control, mocker: MockerFixture) -> None:
@@ -596,19 +596,19 @@ def test_a_rerun_that_has_led_to_nothing_in_time_has_failed(
     intent = intent_of(client, event, "git", start_timeout=600.0)
     ref = client.reruns.start(intent).ref
     assert client.observe(ref).state is S.QUEUED
-    (seen,) = client.fetch([ref])
+    (seen,) = client.waits.fetch([ref])
     assert isinstance(seen, Execution)
-    assert client.fetch([seen])[0] is seen
+    assert client.waits.fetch([seen])[0] is seen
     let_pass_for_the_worker(601.0, control, mocker)
     failed = client.observe(ref)
     assert (failed.state, failed.ref) == (S.FAILED, ref | {"place": client.place})
     assert str(failed.message) == f"event {event['id']} did not start an execution within 600 s: {event['message']}"
-    assert not client.needs_cancel(failed)
-    assert client.fetch([seen]) == [failed]
+    assert not client.waits.needs_cancel(failed)
+    assert client.waits.fetch([seen]) == [failed]
     with pytest.raises(ConflictError, match="not led to an execution") as caught:
         client.cancel(ref, "no")
     assert caught.value.effect is Effect.NONE
-    assert client.find_started(intent) == []
+    assert client.waits.find_started(intent) == []
     if mode == "link_later":
         control.post("clock", advance=61)
         assert client.observe(ref).ref["kind"] == "execution", "late is better than never"
@@ -664,7 +664,7 @@ def test_the_fraction_of_a_second_that_a_time_has_lost_hides_no_execution(api: A
     api.routes["GET", "/executions/new"] = {"id": "new", "status": "RUNNING", "_createTimeInMicros": micros}
     intent = {"kind": "rerun", "event_type": "git", "event_id": "ev", "action": "rerun", "link_before": ""}
     intent |= {"since": str(moment.timestamp() + 300), "clock": "vendor"}
-    assert [each.id for each in api.client.find_started(intent)] == ["new"]
+    assert [each.id for each in api.client.waits.find_started(intent)] == ["new"]
 
 
 def test_an_error_of_one_rerun_concerns_it_alone(client: CodeStreamClient, control: Control) -> None:
@@ -675,5 +675,5 @@ def test_an_error_of_one_rerun_concerns_it_alone(client: CodeStreamClient, contr
         send(client, intent)
     git = intent_of(client, broken_event(client, "git"), "git")
     gone = client.reruns.reference(git) | {"id": "gone"}
-    seen = client.fetch([client.reruns.reference(intents[0]), client.reruns.reference(git), gone])
+    seen = client.waits.fetch([client.reruns.reference(intents[0]), client.reruns.reference(git), gone])
     assert [type(each) for each in seen] == [ConflictError, Execution, NotFoundError]

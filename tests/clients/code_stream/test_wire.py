@@ -23,7 +23,7 @@ from tests.support.scripted import Scripted
         (lambda client: client.events.list("svn"), "event_type"),
         (lambda client: client.events.rerun("git", "e", "retry"), "action"),
         (lambda client: client.events.rerun("git", " "), "event_id"),
-        (lambda client: client.reruns.prepare("git", "e", "retry"), "action"),
+        (lambda client: client.reruns.intent("git", "e", "retry"), "action"),
         (lambda client: client.events.trigger_gerrit("c", "", "t"), "project"),
         (lambda client: client.approvals.answer("", True), "user_operation_id"),
         (lambda client: client.approvals.answer_many([], True), "user_operation_ids"),
@@ -42,7 +42,9 @@ from tests.support.scripted import Scripted
             "since",
         ),
         (
-            lambda client: client.find_started({"kind": "execution", "marker": "", "since": 0.0, "pipeline_id": "p"}),
+            lambda client: client.waits.find_started(
+                {"kind": "execution", "marker": "", "since": 0.0, "pipeline_id": "p"}
+            ),
             "marker",
         ),
     ],

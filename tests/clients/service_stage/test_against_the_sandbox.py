@@ -149,7 +149,7 @@ def _follow(server: SandboxServer, client: ServiceStageClient, run: Execution, *
     """See it succeed, but not before it has."""
 
     def observe() -> Any:
-        seen: Any = client.fetch([run.ref, dict(run.ref)])[0] if together else client.observe(run.ref)
+        seen: Any = client.waits.fetch([run.ref, dict(run.ref)])[0] if together else client.observe(run.ref)
         assert _state(server, run) == "2" or not seen.state.is_terminal, f"the old {seen.state} was believed"
         return seen
 
@@ -283,21 +283,14 @@ def test_a_lost_answer_to_a_start_is_settled_by_the_records(
     item = client.release_tasks.find("shop-release")
     for _ in range(earlier):
         _wait(client, client.releases.act(item["id"], "start"), "succeeded")
-    item = client.release_tasks.find("shop-release")
-    intent = {
-        "kind": "release",
-        "marker": "m",
-        "since": time.time(),
-        "clock": "worker",
-        "action": "start",
-        **client.releases.before_action("shop-release"),
-    }
+    before = client.releases.intent("shop-release", "start")
+    intent = {"marker": "m", "since": time.time(), "clock": "worker", **before}
     assert bool(intent["newest_record"]) == bool(earlier)
     control("faults", system="service_stage", method="POST", path="/action", fault=fault)
     with pytest.raises(ReleasePipelineError) as caught:
-        client.releases.act(item["id"], "start", before=item)
+        client.releases.act(item["id"], "start", before=intent)
     assert caught.value.effect is Effect.UNKNOWN
-    found = client.find_started(intent)
+    found = client.waits.find_started(intent)
     assert len(client.releases.list(item["id"])) - earlier == starts
     assert len(found) == starts
     for each in found:
@@ -310,14 +303,14 @@ def test_what_a_colleague_starts_long_after_an_intent_is_not_what_it_led_to(
     client: ServiceStageClient, control: Control, switches: dict[str, Any], age: int, colleagues: int, found: int
 ) -> None:
     control("switches", system="service_stage", **switches)
-    before = client.releases.before_action("shop-release")
-    since = (client.server_time() or 0) - age
-    intent = {"kind": "release", "marker": "m", "since": since, "clock": "vendor", "action": "start", **before}
+    before = client.releases.intent("shop-release", "start")
+    since = (client.transport.server_time() or 0) - age
+    intent = {"marker": "m", "since": since, "clock": "vendor", **before}
     runs = []
     for _ in range(colleagues):
         runs.append(client.releases.act(before["pipeline_id"], "start"))
         _wait(client, runs[-1], "succeeded")
-    assert [each.id for each in client.find_started(intent)] == [run.id for run in runs[:found]]
+    assert [each.id for each in client.waits.find_started(intent)] == [run.id for run in runs[:found]]
 
 
 def test_names_are_exact_and_ambiguity_is_an_error(client: ServiceStageClient) -> None:

@@ -49,8 +49,8 @@ def test_which_approval_a_release_waits_for_is_known_as_far_as_the_api_says(
 ) -> None:
     gateway.recorded({"id": 286541, "status": status})
     gateway.detail["pipeline_declaration"]["stages"] = _stages(*tasks)
-    assert client.releases.list_waiting_approvals(release_ref()) == waiting
-    assert client.releases.is_waiting_for(release_ref(), "first0") is is_waiting
+    assert client.approvals.list_waiting(release_ref()) == waiting
+    assert client.approvals.is_waiting_for(release_ref(), "first0") is is_waiting
 
 
 @pytest.mark.parametrize("declaration", ["text", None, {"stages": [{"name": "s"}]}])
@@ -70,11 +70,11 @@ def test_tasks_that_a_record_shows_are_believed_before_the_declaration(
 ) -> None:
     gateway.recorded({"id": 286541, "status": 5, "stages": _stages((*FIRST, 2), (*SECOND_ONE, 5))})
     gateway.detail["pipeline_declaration"]["stages"] = _stages((*FIRST, None), (*SECOND_ONE, None))
-    assert client.releases.list_waiting_approvals(release_ref()) == ["second"]
+    assert client.approvals.list_waiting(release_ref()) == ["second"]
 
 
 def test_an_answer_that_does_not_show_yet_is_not_called_taken(client: ServiceStageClient, gateway: Gateway) -> None:
     gateway.recorded({"id": 286541, "status": 5})
     gateway.detail["pipeline_declaration"]["stages"] = _stages((*FIRST, None))
     assert client.observe(release_ref(action="approval", status_before="5")).state is ExecutionState.QUEUED
-    assert client.releases.is_waiting_for(release_ref(action="approval", status_before="5"), "first0")
+    assert client.approvals.is_waiting_for(release_ref(action="approval", status_before="5"), "first0")

@@ -215,10 +215,10 @@ def test_a_project_that_iam_does_not_give_is_no_news_of_an_execution(
         for ask in (
             lambda: client.place,
             lambda: client.observe(ref),
-            lambda: client.fetch([ref, ref]),
+            lambda: client.waits.fetch([ref, ref]),
             lambda: client.cancel(ref, "timeout"),
-            lambda: client.find_started(intent_of(place=ref["place"])),
-            lambda: client.releases.before_action("shop-release"),
+            lambda: client.waits.find_started(intent_of(place=ref["place"])),
+            lambda: client.releases.intent("shop-release", "start"),
         ):
             with pytest.raises(error) as caught:
                 ask()
@@ -233,7 +233,7 @@ def test_an_iam_that_cannot_be_reached_is_an_error_that_says_how_to_do_without_i
     options = {"region": "ap-southeast-3", "project_id": None, "iam_url": "http://127.0.0.1:1", "attempts": 1}
     cure = "'ap-southeast-3' from IAM.*give the connection's extra `project_id`, or correct its `iam_url`"
     with connected(gateway.url, **options) as client, pytest.raises(ServerUnavailableError, match=cure):
-        client.releases.before_action("shop-release")
+        client.releases.intent("shop-release", "start")
     assert gateway.scripted.requests == []
 
 

@@ -69,7 +69,7 @@ def test_a_start_whose_answer_was_lost_is_found_or_certainly_not_there(
 ) -> None:
     gateway.items = [item]
     gateway.recorded(*records)
-    started = client.find_started(intent)
+    started = client.waits.find_started(intent)
     assert [each.id for each in started] == ([found] if found else [])
     for each in started:
         assert each.ref["action"] == intent["action"]
@@ -107,11 +107,11 @@ def test_only_what_began_soon_after_the_intent_may_be_its_execution(
     gateway.items = [Gateway.item(4, last_trigger_at=later[-1]["trigger_at"])]
     intent = intent_of(action, since=since, clock=clock, status_before="3")
     if action == "start" or counts:
-        assert [each.id for each in client.find_started(intent)] == [str(286541 + place) for place in counts]
+        assert [each.id for each in client.waits.find_started(intent)] == [str(286541 + place) for place in counts]
     else:
         # It may have gone on with the record before, and then somebody with another one.
         with pytest.raises(ConflictError, match="could not find out"):
-            client.find_started(intent)
+            client.waits.find_started(intent)
 
 
 OLD_RETRY = {"id": 286540, "status": 14}
@@ -156,9 +156,9 @@ def test_an_hour_after_an_intent_a_colleagues_release_is_not_adopted(
     mocker.patch.object(client.transport, "server_time", lambda: NOW / 1000)
     if found is None:
         with pytest.raises(ConflictError, match="could not find out"):
-            client.find_started(intent)
+            client.waits.find_started(intent)
     else:
-        assert [each.id for each in client.find_started(intent)] == found
+        assert [each.id for each in client.waits.find_started(intent)] == found
 
 
 @pytest.mark.parametrize(
@@ -175,21 +175,23 @@ def test_without_records_it_is_unknown_what_a_start_led_to(gateway: Gateway, age
     gateway.scripted.always = answer
     intent = intent_of(newest_record="", since=NOW / 1000 - age)
     with connected(gateway.url) as client:
-        assert client.find_started(intent) == []
+        assert client.waits.find_started(intent) == []
         gateway.items = [Gateway.item(4, last_trigger_at=last_trigger_at)]
         with pytest.raises(ConflictError, match="could not find out"):
-            client.find_started(intent)
+            client.waits.find_started(intent)
 
 
 @pytest.mark.parametrize("iam_user", [False, True])
 def test_what_an_intent_needs_has_the_vendors_clock(iam: Iam, iam_user: bool) -> None:
     with (as_user if iam_user else connected)(iam.gateway.url) as client:
-        assert client.server_time() is None
-        before = client.releases.before_action("shop-release")
-        now = client.server_time()
+        assert client.transport.server_time() is None
+        before = client.releases.intent("shop-release", "start")
+        now = client.transport.server_time()
         assert now is not None
         assert abs(now - time.time()) < 60
     assert before == {
+        "kind": "release",
+        "action": "start",
         "pipeline_id": PIPELINE,
         "newest_record": "",
         "status_before": "2",
@@ -218,4 +220,4 @@ def test_a_doubtful_start_is_neither_adopted_nor_repeated(
     gateway.items = [item]
     gateway.recorded(*records)
     with pytest.raises(ConflictError, match="could not find out"):
-        client.find_started(intent)
+        client.waits.find_started(intent)

@@ -162,7 +162,7 @@ def test_the_status_of_somebody_elses_later_execution_is_not_taken_for_ours(
     seen = client.observe(release_ref(since=_long_ago()))
     assert seen.state is ExecutionState.FAILED
     assert "286542" in str(seen.message)
-    assert not client.needs_cancel(seen)
+    assert not client.waits.needs_cancel(seen)
 
 
 def test_a_region_without_the_call_for_records_is_waited_for_by_the_list(
@@ -188,7 +188,10 @@ def test_an_execution_is_not_gone_because_a_gateway_publishes_nothing_for_a_whil
 
     gateway.scripted.always = answer
     with connected(gateway.url) as client:
-        for observe in (lambda: client.observe(release_ref()), lambda: client.fetch([release_ref(), release_ref()])):
+        for observe in (
+            lambda: client.observe(release_ref()),
+            lambda: client.waits.fetch([release_ref(), release_ref()]),
+        ):
             with pytest.raises(UnexpectedResponseError):
                 observe()
 

@@ -53,9 +53,14 @@ def test_a_release_task_that_is_listed_without_an_id_is_an_unreadable_answer(
     client: ServiceStageClient, gateway: Gateway, without: dict[str, Any]
 ) -> None:
     gateway.items = [Gateway.item(**without)]
-    for call in (client.release_tasks.find, client.releases.before_action, client.releases.find_stoppable):
+    for call in (
+        lambda: client.release_tasks.find("shop-release"),
+        lambda: client.releases.intent("shop-release", "start"),
+        lambda: client.releases.find_stoppable("shop-release"),
+        lambda: client.approvals.find_waiting("shop-release"),
+    ):
         with pytest.raises(UnexpectedResponseError, match="pipelines with ids"):
-            call("shop-release")
+            call()
 
 
 def test_a_release_task_is_found_by_its_id_or_exact_name(client: ServiceStageClient, gateway: Gateway) -> None:

@@ -73,8 +73,8 @@ def test_each_action_is_one_post_with_its_body(
     assert all(isinstance(value, str) for value in started.ref.values())
 
 
-def test_the_list_item_that_the_caller_has_read_is_not_read_again(client: ServiceStageClient, gateway: Gateway) -> None:
-    started = client.releases.act(PIPELINE, "start", before=Gateway.item(3, last_trigger_at=5))
+def test_what_the_intent_holds_is_not_read_again(client: ServiceStageClient, gateway: Gateway) -> None:
+    started = client.releases.act(PIPELINE, "start", before={"status_before": "3", "triggered_before": "5"})
     assert gateway.sent == ["start"]
     assert (started.ref["status_before"], started.ref["triggered_before"]) == ("3", "5")
 
@@ -141,7 +141,7 @@ def test_only_a_start_is_sent_once_and_any_other_only_until_it_may_have_done_som
         gateway.refusals = [answer] * 10
         gateway.scripted.requests.clear()
         with connected(gateway.url, attempts=3) as client, pytest.raises(error) as caught:
-            client.releases.act(PIPELINE, action, before=Gateway.item())
+            client.releases.act(PIPELINE, action, before={})
         assert caught.value.effect == effect
         assert gateway.sent == [action] * times
 
@@ -152,5 +152,5 @@ def test_an_end_in_the_answer_to_an_action_is_not_its_own(
     client: ServiceStageClient, gateway: Gateway, action: str, status: Any
 ) -> None:
     gateway.reply = {"id": 286541, "pipeline_id": PIPELINE, "status": status}
-    acted = client.releases.act(PIPELINE, action, before=Gateway.item(4))
+    acted = client.releases.act(PIPELINE, action, before={"status_before": "4"})
     assert (acted.state, acted.status) == (ExecutionState.QUEUED, str(status))

@@ -65,16 +65,16 @@ def test_what_is_over_stopped_or_stopping_needs_no_cancel(
     client: ServiceStageClient, gateway: Gateway, status: int, needed: bool
 ) -> None:
     gateway.recorded({"id": 286541, "status": status})
-    assert client.needs_cancel(client.observe(release_ref())) is needed
+    assert client.waits.needs_cancel(client.observe(release_ref())) is needed
 
 
 def test_an_execution_that_shows_the_status_from_before_still_needs_a_cancel(
     client: ServiceStageClient, gateway: Gateway
 ) -> None:
     gateway.recorded({"id": 286541, "status": 7})
-    assert client.needs_cancel(client.observe(release_ref(action="continue", status_before="7")))
+    assert client.waits.needs_cancel(client.observe(release_ref(action="continue", status_before="7")))
     gateway.recorded()
-    assert client.needs_cancel(client.observe(release_ref()))
+    assert client.waits.needs_cancel(client.observe(release_ref()))
 
 
 @pytest.mark.parametrize(("later", "sent"), [(0, True), (119, True), (121, False)])

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.clients.service_stage import approvals
+from airflow_provider.clients.service_stage.approvals import Approvals
 from airflow_provider.clients.service_stage.releases import Releases
 from airflow_provider.exceptions import (
     BadRequestError,
@@ -16,7 +18,6 @@ from airflow_provider.exceptions import (
     ServerUnavailableError,
 )
 from airflow_provider.hooks.service_stage import ServiceStageHook
-from airflow_provider.operators import release_answer
 from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
 from tests.support.airflow_runs import TaskRun, run_task
 from tests.support.attempts import Task, WorkerKilled
@@ -34,7 +35,7 @@ from tests.support.service_stage_tasks import (
 from tests.support.until import until
 
 
-def answer(decision: str, **arguments: Any) -> TaskRun:
+def answer(decision: Any, **arguments: Any) -> TaskRun:
     arguments = {"pipeline": APPROVED, "task_name": APPROVAL, **arguments}
     return run_task(lambda: ServiceStageApprovalOperator(task_id="answer", decision=decision, **arguments))
 
@@ -73,8 +74,22 @@ def test_a_task_name_that_waits_for_nothing_is_refused_with_those_that_do(system
     assert state_of(systems, execution_id) == "5"
 
 
+@pytest.mark.parametrize("decision", ["approve", None])
+def test_where_a_release_shows_what_waits_nobody_is_asked_about_anything_else(systems, decision):
+    tasks = [{"name": name, "type": "approval", "status": status} for name, status in (("later0", 1), ("now000", 5))]
+    with ServiceStageHook().get_conn() as client:
+        stages = [{"name": "899tih", "groups": [{"tasks": [task]} for task in tasks]}]
+        client.release_tasks.create({"name": "open", "config_mode": "ui", "stages": stages})
+    execution_id = start("open")
+    until(lambda: state_of(systems, execution_id) == "5")
+    ended = answer(decision, pipeline="open", task_name="later0")
+    assert isinstance(ended.error, BadRequestError)
+    assert "task_name must be one that the release is waiting for, now000, got 'later0'" in str(ended.error)
+    assert actions(systems) == ["start"]
+
+
 def test_an_answer_that_changes_nothing_fails(systems, mocker):
-    mocker.patch.object(release_answer, "TAKEN_WITHIN", 0.4)
+    mocker.patch.object(approvals, "ACCEPTED_WITHIN", 0.4)
     start_until_it_asks(systems)
     systems.switch("service_stage", shown_status={"2": 5, "4": 5})
     ended = answer("approve")
@@ -93,7 +108,7 @@ def test_an_answer_may_take_a_while_to_show(systems):
 
 
 def test_a_release_that_waits_for_a_second_approval_is_no_failure_of_the_first(systems, mocker):
-    mocker.patch.object(release_answer, "TAKEN_WITHIN", 0.4)
+    mocker.patch.object(approvals, "ACCEPTED_WITHIN", 0.4)
     execution_id = start_until_it_asks_twice(systems)
     first, second = (answer("approve", pipeline="two-approvals", task_name=name) for name in ("first0", "second"))
     assert (first.error, first.result["state"]) == (None, "waiting")
@@ -126,7 +141,7 @@ def test_a_retry_after_the_answer_took_effect_reports_what_became_of_it(systems)
     def dying(*_: Any) -> None:
         raise WorkerKilled
 
-    with patched(release_answer, "wait_until_taken", dying):
+    with patched(Approvals, "wait_until_accepted", dying):
         assert isinstance(task.attempt().error, WorkerKilled)
     until(lambda: state_of(systems, execution_id) == "2")
     assert task.attempt().error is None
@@ -166,7 +181,7 @@ def deciding(decision: Any, pipeline: str) -> Task:
 
 
 def die_once_the_answer_was_taken(task: Task) -> None:
-    with patched(release_answer, "wait_until_taken", side_effect=WorkerKilled):
+    with patched(Approvals, "wait_until_accepted", side_effect=WorkerKilled):
         assert isinstance(task.attempt().error, WorkerKilled)
 
 
@@ -188,7 +203,7 @@ def die_after_the_request(task: Task) -> None:
 
 @pytest.mark.parametrize("goes_wrong", ["the worker dies", "the answer is lost"])
 def test_a_retry_whose_answer_was_taken_succeeds_although_a_second_approval_is_pending(systems, goes_wrong, mocker):
-    mocker.patch.object(release_answer, "TAKEN_WITHIN", 0.4)
+    mocker.patch.object(approvals, "ACCEPTED_WITHIN", 0.4)
     execution_id = start_until_it_asks_twice(systems)
     first, second = answering("first0"), answering("second")
     if goes_wrong == "the worker dies":
@@ -259,14 +274,13 @@ def test_an_answer_that_was_lost_is_not_taken_for_the_one_of_somebody_else(syste
 
 def test_a_retry_of_an_answer_of_which_nothing_could_be_seen_answers_no_younger_release(systems):
     answered = start_until_it_asks(systems)
-    arguments = {"pipeline": APPROVED, "task_name": APPROVAL, "decision": "approve"}
-    task = Task(lambda: ServiceStageApprovalOperator(task_id="answer", **arguments))
+    task = deciding("approve", APPROVED)
 
     def unseen(*_: Any) -> None:
         raise NotFoundError("a gateway publishes nothing for a while")
 
     systems.fault("service_stage", "reset_after", method="POST", path="/action$")
-    with patched(Releases, "is_waiting_for", unseen):
+    with patched(Approvals, "is_waiting_for", unseen):
         assert isinstance(task.attempt().error, ServerUnavailableError)
     until(lambda: state_of(systems, answered) == "2")
     newer = start_until_it_asks(systems)
@@ -304,7 +318,7 @@ def test_no_retry_answers_a_younger_release_after_somebody_else_may_have_answere
     execution_id = start_until_it_asks(systems)
     task = died_before_it_answered()
     refuse_elsewhere(systems, execution_id)
-    with patched(Releases, "is_waiting_for", return_value=None):
+    with patched(Approvals, "is_waiting_for", return_value=None):
         assert "somebody else may have answered" in str(task.attempt().error)
     newer = start_until_it_asks(systems)
     assert "somebody else may have answered" in str(task.attempt().error)
@@ -335,8 +349,8 @@ def test_an_answer_that_seemed_to_be_accepted_is_checked_again_once_the_release_
             refuse_elsewhere(systems, execution_id)
 
     with (
-        patched(release_answer, "TAKEN_WITHIN", 2.0),
-        patched(Releases, "is_waiting_for", refused_at_last),
+        patched(approvals, "ACCEPTED_WITHIN", 2.0),
+        patched(Approvals, "is_waiting_for", refused_at_last),
     ):
         assert "somebody else may have answered" in str(task.attempt().error)
 
