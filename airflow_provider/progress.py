@@ -36,7 +36,7 @@ def new_log_lines(client: ReleaseClient, wait: Wait) -> list[LogLine]:
 def read_log_lines(client: ReleaseClient, ref: ExecutionRef, offset: int) -> tuple[list[LogLine], int]:
     """The lines of the execution's log from an offset on, and the offset of the next ones."""
     try:
-        lines, offset = client.read_log(ref, offset)
+        lines, offset = client.waits.read_log(ref, offset)
     except Exception as error:
         # Whatever a log contains must not end a wait, or even the polls of a whole connection.
         reason = error if isinstance(error, ReleasePipelineError) else unforeseen(error, "Reading a log")

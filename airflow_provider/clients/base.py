@@ -1,37 +1,14 @@
-"""The base of all four clients: observe executions in bulk, cancel them, find a start whose answer was lost."""
+"""The base of all four clients."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-from airflow_provider.clients.answers import LONGEST_WORD
-from airflow_provider.clients.redaction import without_keys
 from airflow_provider.clients.transport import Transport
-from airflow_provider.clients.unforeseen import answers_of
 from airflow_provider.clients.urls import place_of
-from airflow_provider.clients.waitable import (
-    Found,
-    Intent,
-    Observation,
-    PendingObservation,
-    Waitable,
-    observe_separately,
-)
-from airflow_provider.exceptions import BadRequestError, Call, ConflictError, ReleasePipelineError
-from airflow_provider.execution import Execution, ExecutionRef, Step
-from airflow_provider.storable import Kept, kept
-
-LONGEST_REASON = 2000
-"""Characters of the message of an execution or a step."""
-MOST_STEPS, LONGEST_STEPS = 1000, 200_000
-"""Steps of an execution, and their characters in total: every wait keeps its last observation."""
-UNFINISHED_PARTS, UNFINISHED_CHARACTERS = 1000, 50_000
-"""Limits for the outputs of an execution that has not ended: only those of its end are passed on."""
-MOST_LOG_LINES = 10_000
+from airflow_provider.clients.waits import Waits
+from airflow_provider.execution import Execution, ExecutionRef
 
 
 class ReleaseClient(ABC):
@@ -43,18 +20,7 @@ class ReleaseClient(ABC):
         self.transport = transport
         self.who = ""
         """The user as which it acts, for people: ``as user release-bot``. Never a secret."""
-        self._waitables: dict[str, Waitable] = {}
-
-    def _can_wait_for(self, *waitables: Waitable) -> None:
-        self._waitables = {each.kind: each for each in waitables}
-
-    def _waitable(self, about: Mapping[str, Any]) -> Waitable:
-        """:param about: a reference or an intent."""
-        waitable = self._waitables.get(str(about.get("kind")))
-        if waitable is None:
-            known = " or ".join(map(repr, self._waitables))
-            raise self.bad_request(f"kind must be {known}, got {about.get('kind')!r}")
-        return waitable
+        self.waits = Waits(self.system, transport, lambda: self.place)
 
     def __enter__(self) -> Self:
         return self
@@ -82,200 +48,17 @@ class ReleaseClient(ABC):
         """
         return place_of(self.transport.base_url)
 
-    def server_time(self) -> float | None:
-        """Epoch seconds by the system's own clock; ``None`` before its first answer."""
-        return self.transport.server_time()
-
     def observe(self, ref: ExecutionRef) -> Execution:
         """The current state of an execution.
 
         :raises NotFoundError: it does not exist, or was deleted.
         :raises ConflictError: ``ref`` is of another system than this client's connection.
         """
-        self.check_place(ref)
-        with answers_of(self.system):
-            return self._placed(self._waitable(ref).observe(ref))
-
-    def shared_request(self, ref: ExecutionRef) -> str | None:
-        """Names the request that observes ``ref`` together with others; ``None`` if it needs one of its own.
-
-        No I/O. References with the same name should be passed to :meth:`fetch` together.
-        """
-        return self._waitable(ref).group(ref)
-
-    def fetch(self, known: Sequence[ExecutionRef | Execution]) -> list[Observation]:
-        """Observe many in as few requests as the API allows: for each, in order, the execution or its own error.
-
-        :param known: the last observation of each, or its reference if there is none. The same object is returned if
-            its ``revision`` has not changed; one that was terminal is never returned.
-
-        :raises ReleasePipelineError: an error that concerns all of them (credentials, network, throttling).
-        """
-        return [each() if callable(each) else each for each in self.fetch_shared(known)]
-
-    def fetch_shared(self, known: Sequence[ExecutionRef | Execution]) -> list[Found]:
-        """As :meth:`fetch`, but makes only the requests that observe several executions.
-
-        An execution that needs a request of its own gets a :data:`PendingObservation`, which the caller may call at any
-        time and in any thread.
-        """
-        refs = [each.ref if isinstance(each, Execution) else each for each in known]
-        seen = [each if isinstance(each, Execution) and not each.state.is_terminal else None for each in known]
-        found: dict[int, Found] = {**self._errors_of_other_systems(refs)}
-        with answers_of(self.system):
-            for (waitable, group), places in self._grouped(refs, found).items():
-                some, last = [refs[place] for place in places], [seen[place] for place in places]
-                is_shared = group is not None
-                answers = (
-                    waitable.fetch(some, last) if is_shared else observe_separately(some, waitable.observe_or_error)
-                )
-                found.update(zip(places, answers, strict=True))
-        # Most have not changed: they are returned without another call.
-        in_order = ((found[place], last) for place, last in enumerate(seen))
-        return [now if now is last else self._compared_or_pending(now, last) for now, last in in_order]
+        return self.waits.observe(ref)
 
     def cancel(self, ref: ExecutionRef, reason: str) -> None:
         """Ask the system, once, to cancel exactly this execution; sends nothing if it has ended or is already ending.
 
         :raises ConflictError: ``ref`` is of another system than this client's connection.
         """
-        self.check_place(ref)
-        with answers_of(self.system):
-            self._waitable(ref).cancel(ref, reason)
-
-    def needs_cancel(self, execution: Execution) -> bool:
-        """Whether it would continue, or could be made to continue, unless it is canceled."""
-        return self._waitable(execution.ref).needs_cancel(execution)
-
-    def settling_of(self, execution: Execution) -> float:
-        """Seconds for which the end of an execution that was seen unfinished must be observed before it counts; 0 if at
-        once.
-
-        A client that has itself seen it unfinished takes care of this; callers that use a new client each time must.
-        """
-        return self._waitable(execution.ref).settling_of(execution)
-
-    def note_unfinished(self, ref: ExecutionRef) -> None:
-        """Record that another process observed it unfinished, so that its end must settle before it counts; no I/O."""
-        self._waitable(ref).note_unfinished(ref)
-
-    def find_started(self, intent: Intent) -> list[Execution]:
-        """The executions that a start with this intent has started, oldest first.
-
-        If :meth:`is_marked`, all of them are ours: more than one if a request was duplicated on its way. Otherwise they
-        are all that could be ours.
-
-        :raises ConflictError: something happened, but not certainly by this start; or the intent is of another system.
-        """
-        self.check_place(intent)
-        with answers_of(self.system):
-            return [self._placed(each) for each in self._waitable(intent).find_started(intent)]
-
-    def check_place(self, about: Mapping[str, Any]) -> None:
-        """Refuse a reference or an intent of another system: a small number means something else there.
-
-        :raises ConflictError: names both.
-        """
-        if (there := about.get("place")) and there != self.place:
-            raise ConflictError(
-                f"{about.get('kind')} {about.get('id') or ''} belongs to {there}, but the connection now leads to "
-                f"{self.place}: nothing was requested or canceled there",
-                call=Call(system=self.system),
-            )
-
-    def is_marked(self, intent: Intent) -> bool:
-        """Whether executions of such a start carry its marker: then :meth:`find_started` is reliable at any time."""
-        return self._waitable(intent).is_marked(intent)
-
-    def has_log(self, ref: ExecutionRef) -> bool:
-        """Whether the API has a log of what ``ref`` names."""
-        return self._waitable(ref).has_log
-
-    def read_log(self, ref: ExecutionRef, offset: int) -> tuple[list[str], int]:
-        """The lines of the log from ``offset`` on, and the offset of the next ones; no lines if there is no log.
-
-        No line is longer than :data:`~airflow_provider.clients.redaction.LONGEST_TEXT`, and none shows a secret. If
-        there are more than :data:`MOST_LOG_LINES`, the last ones are returned.
-        """
-        with answers_of(self.system):
-            lines, offset = self._waitable(ref).read_log(ref, offset)
-            return [self.transport.redact(line) for line in without_keys(lines[-MOST_LOG_LINES:])], offset
-
-    def _grouped(
-        self, refs: Sequence[ExecutionRef], found: dict[int, Found]
-    ) -> dict[tuple[Waitable, str | None], list[int]]:
-        """The indexes of references that one request can observe.
-
-        :param found: by index, what is already known; the errors of invalid references are added.
-        """
-        groups: defaultdict[tuple[Waitable, str | None], list[int]] = defaultdict(list)
-        for index, ref in enumerate(refs):
-            if found and index in found:
-                continue
-            try:
-                waitable = self._waitable(ref)
-            except BadRequestError as error:
-                found[index] = error
-            else:
-                groups[waitable, waitable.group(ref)].append(index)
-        return groups
-
-    def bad_request(self, summary: str) -> BadRequestError:
-        """An error about an argument, found before anything was sent."""
-        return BadRequestError(summary, call=Call(system=self.system))
-
-    def _compared_or_pending(self, found: Found, seen: Execution | None) -> Found:
-        return partial(self._observe_alone, found, seen) if callable(found) else self._compared(found, seen)
-
-    def _observe_alone(self, pending: PendingObservation, seen: Execution | None) -> Observation:
-        with answers_of(self.system):
-            found = pending()
-        return self._compared(found, seen)
-
-    def _compared(self, found: Observation, seen: Execution | None) -> Observation:
-        """What a wait gets whose last observation is ``seen``: the same object if nothing has changed."""
-        if found is seen or isinstance(found, ReleasePipelineError):
-            return found
-        placed = self._placed(found)
-        return seen if seen and seen.revision == placed.revision else placed
-
-    def _placed(self, execution: Execution) -> Execution:
-        """The execution as the client returns it: with its place, and with short texts that show no secrets."""
-        if execution.revision:
-            # It was returned before.
-            return execution
-        if "place" not in execution.ref:
-            execution.ref = {**execution.ref, "place": self.place}
-        redact = self.transport.redact
-        execution.status = redact(execution.status, LONGEST_WORD)
-        if execution.outputs and not isinstance(execution.outputs, Kept):
-            limits = () if execution.state.is_terminal else (UNFINISHED_PARTS, UNFINISHED_CHARACTERS)
-            execution.outputs = kept(execution.outputs, *limits)
-        if execution.message is not None:
-            execution.message = redact(execution.message, LONGEST_REASON)
-        if execution.steps:
-            execution.steps = tuple(self._shown_steps(execution.steps[:MOST_STEPS]))
-        return execution.revised()
-
-    def _shown_steps(self, steps: Iterable[Step]) -> Iterator[Step]:
-        redact, left = self.transport.redact, LONGEST_STEPS
-        for step in steps:
-            message = None if step.message is None else redact(step.message, LONGEST_REASON)
-            shown = Step(redact(step.name, LONGEST_WORD), redact(step.status, LONGEST_WORD), message, step.state)
-            left -= sum(len(text or "") for text in shown[:3])
-            if left < 0:
-                return
-            yield shown
-
-    def _errors_of_other_systems(self, refs: Sequence[ExecutionRef]) -> dict[int, ConflictError]:
-        """By index, the errors of references of other systems."""
-        named = {named for ref in refs if (named := ref.get("place"))}
-        if not named or named == {self.place}:
-            return {}
-        errors = {}
-        for index, ref in enumerate(refs):
-            try:
-                self.check_place(ref)
-            except ConflictError as error:
-                errors[index] = error
-        return errors
+        self.waits.cancel(ref, reason)

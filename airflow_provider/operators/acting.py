@@ -113,5 +113,5 @@ class ActOperator(WaitingOperator[ClientT]):
             until=frozenset(self.until()),
             shows_effect=self.shows_effect,
             wanted=self.wanted(),
-            has_log=client.has_log,
+            has_log=client.waits.has_log,
         )

@@ -229,7 +229,7 @@ class ApprovalAttempt(Generic[ClientT]):
 
     def _decided_elsewhere(self, question: Question, seen: Execution) -> dict[str, Any]:
         decision = decided_at_the_vendor(seen.state)
-        is_stopped = seen.state is ExecutionState.RUNNING and not self._client.needs_cancel(seen)
+        is_stopped = seen.state is ExecutionState.RUNNING and not self._client.waits.needs_cancel(seen)
         if decision is None or is_stopped:
             title = self._operator.title(seen, question.arguments)
             raise self._conflict(f"it can no longer be decided: {title} is {seen.status}")

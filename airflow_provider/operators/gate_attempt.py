@@ -226,7 +226,7 @@ class GateAttempt(Generic[ClientT]):
     def _send(self) -> None:
         """Send the decision, and leave the gate behind."""
         question = self._question
-        self._client.check_place(question.ref)
+        self._client.waits.check_place(question.ref)
         question.sends += 1
         self._note()
         try:

@@ -128,7 +128,7 @@ class StartAttempt(Generic[ClientT]):
             case Send(intent):
                 return self._send(intent)
             case Find(intent):
-                return self._carrier.client.find_started(intent)
+                return self._carrier.client.waits.find_started(intent)
             case Forget():
                 return self._carrier.forget()
             case Defer():
@@ -167,7 +167,7 @@ class StartAttempt(Generic[ClientT]):
         client, failed = self._carrier.client, self._start.record
         intent = self._operator.continuation(client, failed.ref) if after_failure and failed and failed.ref else None
         intent = intent or self._operator.intent(client)
-        by_vendor = client.server_time()
+        by_vendor = client.transport.server_time()
         clock = "worker" if by_vendor is None else "vendor"
         marker = f"airflow-{uuid4().hex[:16]}"
         return {**intent, "marker": marker, "since": by_vendor or time.time(), "clock": clock}
@@ -175,7 +175,7 @@ class StartAttempt(Generic[ClientT]):
     def _send(self, intent: dict[str, Any]) -> Execution:
         execution = self._operator.start(self._carrier.client, intent)
         if not execution.state.is_terminal:
-            self._carrier.client.note_unfinished(execution.ref)
+            self._carrier.client.waits.note_unfinished(execution.ref)
         if self._is_undecided:
             self._decide()
         if self._is_canceling.is_set():

@@ -69,7 +69,7 @@ class StartOperator(WaitingOperator[ClientT]):
     def intent(self, client: ClientT) -> dict[str, Any]:
         """Look up what must be known before the start, and refuse what cannot work.
 
-        :return: JSON by which ``client.find_started`` recognizes the execution later; it has ``kind``.
+        :return: JSON by which ``client.waits.find_started`` recognizes the execution later; it has ``kind``.
         """
 
     @abstractmethod
@@ -217,11 +217,11 @@ class StartOperator(WaitingOperator[ClientT]):
             fail_on_waiting=self.on_waiting == "fail",
             on_canceled=self.on_canceled,
             request_timeout=client.transport.timeout,
-            is_marked=client.is_marked,
-            needs_cancel=client.needs_cancel,
-            settling_of=client.settling_of,
+            is_marked=client.waits.is_marked,
+            needs_cancel=client.waits.needs_cancel,
+            settling_of=client.waits.settling_of,
             is_busy=self.is_busy,
-            has_log=client.has_log,
+            has_log=client.waits.has_log,
             is_known=self.is_known,
         )
 

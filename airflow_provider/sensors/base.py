@@ -160,7 +160,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         """
         if isinstance(seen, ReleasePipelineError) or not self._was_rescheduled:
             return True
-        settling = self._connected().settling_of(seen)
+        settling = self._connected().waits.settling_of(seen)
         if not settling:
             polls.ended = None
             return True
@@ -184,7 +184,7 @@ class ReleaseSensor(ReleaseOperator[ClientT], BaseSensorOperator):
         try:
             if not wait.ref:
                 # Names and numbers mean something else on another system, where the connection may lead to meanwhile.
-                client.check_place(polls.about)
+                client.waits.check_place(polls.about)
                 place = {"place": polls.about["place"]} if polls.about else {}
                 wait.ref = {**self.reference(client), **place}
             seen: Execution = client.observe(wait.ref)

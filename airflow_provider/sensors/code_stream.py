@@ -95,7 +95,7 @@ class CodeStreamEventSensor(ReleaseSensor["CodeStreamClient"]):
         def now() -> float:
             # Any answer shows the vendor's time.
             client.events.list(self.event_type, limit=1)
-            by_vendor = client.server_time()
+            by_vendor = client.transport.server_time()
             if by_vendor is None:
                 return time.time() - DURATIONS.clock_tolerance
             return by_vendor - DURATIONS.same_clock

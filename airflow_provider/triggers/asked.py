@@ -145,7 +145,7 @@ async def unless_stopped(outcome: Outcome, system: str, conn_id: str) -> Outcome
     if not seen or seen["state"] != ExecutionState.RUNNING:
         return outcome
     client = await shared_client(system, conn_id).get()
-    if client.needs_cancel(Execution(seen["ref"], ExecutionState.RUNNING, seen["status"])):
+    if client.waits.needs_cancel(Execution(seen["ref"], ExecutionState.RUNNING, seen["status"])):
         return outcome
     return outcome._replace(execution={**seen, "state": ExecutionState.PAUSED.value})
 

@@ -230,8 +230,8 @@ class Poller:
             new, self._new = self._new, {}
             for wait in new:
                 if wait.since is not None:
-                    _ask_client(client.note_unfinished, wait.ref)
-                schedule.join(wait, _ask_client(client.shared_request, wait.ref), now, today)
+                    _ask_client(client.waits.note_unfinished, wait.ref)
+                schedule.join(wait, _ask_client(client.waits.shared_request, wait.ref), now, today)
         for batch in schedule.take(now, today):
             self._spawn(self._run_batch(batch))
         if schedule.is_late:
@@ -346,8 +346,8 @@ class Poller:
                 return
         client = self._current_client
         if client and is_new and isinstance(seen, Execution):
-            self._schedule.follow(wait, _ask_client(client.shared_request, wait.ref), time.monotonic(), now)
-            has_log = _ask_client(client.has_log, wait.ref) if news else None
+            self._schedule.follow(wait, _ask_client(client.waits.shared_request, wait.ref), time.monotonic(), now)
+            has_log = _ask_client(client.waits.has_log, wait.ref) if news else None
             if has_log:
                 waiter.has_tail = outcome is not None
                 if outcome is None:

@@ -115,7 +115,7 @@ class Poll:
     def request(self, waits: list[Wait]) -> Request:
         """The request for these waits, for a thread to make."""
         known = [wait.last or wait.ref for wait in waits]
-        return lambda client: client.fetch_shared(known) if len(known) > 1 else [*client.fetch(known)]
+        return lambda client: client.waits.fetch_shared(known) if len(known) > 1 else [*client.waits.fetch(known)]
 
 
 class SinglePoll(Poll):

@@ -73,7 +73,7 @@ def of_execution(
         seen = None
     if seen is not None and (claimed is None or not claimed.is_terminal or seen.state.is_terminal):
         wanted = _if_wanted(client, endpoint, seen.state, seen.to_result() | {"confirmed": True}, ref)
-        is_final = seen.state.is_terminal and not client.settling_of(seen)
+        is_final = seen.state.is_terminal and not client.waits.settling_of(seen)
         return Report([wanted], seen if is_final else None)
     # The message is not repeated, and its sender knows the secret: an unconfirmed event is better than none.
     state = claimed or ExecutionState.UNKNOWN

@@ -118,7 +118,7 @@ def _pushes(client: QuayClient, repository: str, tag: str) -> Alternatives:
         history = client.tags.history(repository, tag)
     except NotFoundError:
         return []
-    now = client.server_time() or time.time()
+    now = client.transport.server_time() or time.time()
     recent = [each for each in history[1:] if began_at(each) > now - REPORTED_WITHIN]
     return [_push(client, repository, each) for each in (*history[:1], *recent)]
 

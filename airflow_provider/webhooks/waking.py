@@ -99,7 +99,7 @@ def _end_wait(client: ReleaseClient, waiting: Deferred, finished: Execution) -> 
 
 def _outcome(trigger: ExecutionTrigger, seen: Execution, client: ReleaseClient) -> Outcome | None:
     """The outcome of a wait, as its trigger would return it; ``None`` if it continues."""
-    if not seen.state.is_terminal or client.settling_of(seen):
+    if not seen.state.is_terminal or client.waits.settling_of(seen):
         return None
     now = time.time()
     begun = Begun.from_json(trigger.begun)

@@ -44,7 +44,7 @@ class Vendor:
         if not together:
             first = self.known[0]
             return self.client.observe(first.ref if isinstance(first, Execution) else first)
-        seen = self.client.fetch(self.known)
+        seen = self.client.waits.fetch(self.known)
         self.known = [each for each in seen if isinstance(each, Execution)]
         assert len(self.known) == len(seen)
         return self.known[0]

@@ -112,7 +112,7 @@ def observed(observe: Callable[[], Execution]) -> Execution | ReleasePipelineErr
 
 def shared(client: ReleaseClient, refs: list[ExecutionRef]) -> list[Execution | ReleasePipelineError]:
     try:
-        return [observed(each) if callable(each) else each for each in client.fetch(refs)]
+        return [observed(each) if callable(each) else each for each in client.waits.fetch(refs)]
     except ReleasePipelineError as error:
         return [error]
 

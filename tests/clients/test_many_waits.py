@@ -151,11 +151,11 @@ class Waits:
         self.stand = stand
         self.known: dict[int, ExecutionRef | Execution] = {number: stand.start() for number in range(1, count + 1)}
         self.last: dict[int, str] = {}
-        assert len({stand.client.shared_request(ref_of(each)) for each in self.known.values()}) == 1
+        assert len({stand.client.waits.shared_request(ref_of(each)) for each in self.known.values()}) == 1
 
     def fetch(self) -> dict[int, Execution]:
         """What is new."""
-        seen = self.stand.client.fetch(list(self.known.values()))
+        seen = self.stand.client.waits.fetch(list(self.known.values()))
         news = {
             number: each for number, each in zip(list(self.known), seen, strict=True) if each is not self.known[number]
         }
@@ -223,7 +223,7 @@ def test_what_a_list_does_not_show_is_polled_whenever_the_caller_likes(scripted:
     for number in range(1, 11):
         stand.move(number, stand.ended[-1])
     stand.asked()
-    found = stand.client.fetch_shared(before)
+    found = stand.client.waits.fetch_shared(before)
     assert len(stand.asked()) == 1
     assert [callable(each) for each in found] == [True] * 10 + [False] * 10
     assert all(now is known for now, known in zip(found[10:], before[10:], strict=True))
@@ -238,7 +238,7 @@ def test_what_a_list_does_not_show_is_polled_whenever_the_caller_likes(scripted:
     assert [each.id for each in seen if isinstance(each, Execution)] == [ref_of(each)["id"] for each in before[:10]]
     rest = [*(each for each in seen if isinstance(each, Execution) and not each.state.is_terminal), *before[10:]]
     stand.asked()
-    assert all(now is known for now, known in zip(stand.client.fetch(rest), rest, strict=True))
+    assert all(now is known for now, known in zip(stand.client.waits.fetch(rest), rest, strict=True))
 
 
 # --- ServiceStage
@@ -318,7 +318,7 @@ class TagPages:
 
 def news(client: ReleaseClient, known: list[Execution]) -> list[Execution]:
     """What a poll of those that were seen finds changed."""
-    found = zip(client.fetch(known), known, strict=True)
+    found = zip(client.waits.fetch(known), known, strict=True)
     return [now for now, before in found if now is not before and isinstance(now, Execution)]
 
 
@@ -330,7 +330,7 @@ def tag(name: str) -> ExecutionRef:
 def test_waits_for_tags_cost_one_page_of_a_long_list(scripted: Scripted, count: int) -> None:
     pages = TagPages(scripted, 450)
     refs = [tag(f"new{number}") for number in range(count)]
-    known = [each for each in pages.client.fetch(refs) if isinstance(each, Execution)]
+    known = [each for each in pages.client.waits.fetch(refs) if isinstance(each, Execution)]
     assert len(known) == count
     for _ in range(3):
         pages.asked()
@@ -348,7 +348,7 @@ def test_waits_for_tags_cost_one_page_of_a_long_list(scripted: Scripted, count: 
 def test_a_tag_that_points_elsewhere_is_reported_once(scripted: Scripted) -> None:
     pages = TagPages(scripted, 5)
     refs = [{**tag("old1"), "digest": "sha256:" + "b" * 64}, tag("new")]
-    seen = [each for each in pages.client.fetch(refs) if isinstance(each, Execution)]
+    seen = [each for each in pages.client.waits.fetch(refs) if isinstance(each, Execution)]
     assert [each.status for each in seen] == ["other_digest", "missing"]
     assert news(pages.client, seen) == []
 
@@ -359,8 +359,8 @@ def test_equal_scans_share_a_request_and_are_reported_once(scripted: Scripted) -
     digest = "sha256:" + "a" * 64
     ref = {"system": "quay", "kind": "scan", "id": digest, "repository": SHOP, "tag": "", "digest": digest}
     refs = [{**ref, "max_severity": "High"} for _ in range(20)]
-    assert len({client.shared_request(each) for each in refs}) == 1
-    seen = [each for each in client.fetch(refs) if isinstance(each, Execution)]
+    assert len({client.waits.shared_request(each) for each in refs}) == 1
+    seen = [each for each in client.waits.fetch(refs) if isinstance(each, Execution)]
     assert (len(seen), len(scripted.requests)) == (20, 1)
     assert news(client, seen) == []
     assert len(scripted.requests) == 2
@@ -380,13 +380,13 @@ def test_a_build_log_of_quay_is_read_from_where_it_was_left(scripted: Scripted) 
     scripted.always = answer
     client = QuayClient(scripted.url, token="token", attempts=1)
     ref = {"system": "quay", "kind": "build", "id": "b1", "repository": SHOP}
-    assert client.has_log(ref)
-    assert client.read_log(ref, 0) == (["Step 1", "one", "two"], 2)
+    assert client.waits.has_log(ref)
+    assert client.waits.read_log(ref, 0) == (["Step 1", "one", "two"], 2)
     total = 3
-    assert client.read_log(ref, 2) == (["three"], 3)
-    assert client.read_log(ref, 3) == ([], 3)
-    assert not client.has_log(tag("1"))
-    assert client.read_log(tag("1"), 0) == ([], 0)
+    assert client.waits.read_log(ref, 2) == (["three"], 3)
+    assert client.waits.read_log(ref, 3) == ([], 3)
+    assert not client.waits.has_log(tag("1"))
+    assert client.waits.read_log(tag("1"), 0) == ([], 0)
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ def test_a_build_log_of_quay_that_is_not_there_has_no_lines(scripted: Scripted, 
     scripted.always = reply
     client = QuayClient(scripted.url, token="token", attempts=1)
     ref = {"system": "quay", "kind": "build", "id": "b1", "repository": SHOP}
-    assert client.read_log(ref, 7) == ([], 7)
+    assert client.waits.read_log(ref, 7) == ([], 7)
 
 
 def test_the_log_of_a_build_run_is_reported_step_by_step_whenever_its_text_comes(scripted: Scripted) -> None:
@@ -415,16 +415,16 @@ def test_the_log_of_a_build_run_is_reported_step_by_step_whenever_its_text_comes
     scripted.always = lambda request: (200, {}, {"buildRunSeq": 3, "buildRunLogs": steps})
     client = CocktailClient(scripted.url, token="token", attempts=1)
     ref = {"system": "cocktail", "kind": "build_run", "id": "3", "build_seq": "12", "tag": ""}
-    assert client.has_log(ref)
-    lines, offset = client.read_log(ref, 0)
+    assert client.waits.has_log(ref)
+    lines, offset = client.waits.read_log(ref, 0)
     assert lines == ["INIT:", "ready"]
     steps[0] |= {"stepState": "ERROR", "log": "one\ntwo"}
-    lines, offset = client.read_log(ref, offset)
+    lines, offset = client.waits.read_log(ref, offset)
     assert lines == ["CREATE_IMAGE:", "one", "two"]
     steps[1]["log"] = "late"
-    lines, offset = client.read_log(ref, offset)
+    lines, offset = client.waits.read_log(ref, offset)
     assert lines == ["CODE_DOWN:", "late"]
-    assert client.read_log(ref, offset) == ([], offset)
+    assert client.waits.read_log(ref, offset) == ([], offset)
 
 
 @pytest.mark.parametrize("reply", [(404, {}, None), (403, {}, None), (200, {}, {"result": None})])
@@ -432,4 +432,4 @@ def test_a_log_that_an_installation_does_not_publish_has_no_lines(scripted: Scri
     scripted.always = reply
     client = CocktailClient(scripted.url, token="token", attempts=1)
     ref = {"system": "cocktail", "kind": "build_run", "id": "3", "build_seq": "12", "tag": ""}
-    assert client.read_log(ref, 5) == ([], 5)
+    assert client.waits.read_log(ref, 5) == ([], 5)

@@ -278,7 +278,7 @@ def poll(system: System, server: Any, refs: list[dict[str, str]], answers: list[
         for _ in range(4):
             began = time.monotonic()
             try:
-                found = [_observe(each) if callable(each) else each for each in client.fetch_shared(known)]
+                found = [_observe(each) if callable(each) else each for each in client.waits.fetch_shared(known)]
             except ReleasePipelineError as error:
                 check_error(error)
                 continue

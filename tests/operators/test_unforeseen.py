@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.clients.base import ReleaseClient
 from airflow_provider.clients.cocktail import CocktailClient
+from airflow_provider.clients.waits import Waits
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.exceptions import ExecutionTimeout, UnexpectedResponseError
 from airflow_provider.operators.cocktail import CocktailRunBuildOperator
@@ -37,7 +37,7 @@ def test_a_wait_continues_after_polls_that_trip_the_client(systems, deferrable, 
     starter = STARTERS["cocktail"]
     before = systems.executions(starter.system)
     for name in ("observe", "fetch", "fetch_shared"):
-        mocker.patch.object(ReleaseClient, name, tripping(getattr(ReleaseClient, name), error, 2))
+        mocker.patch.object(Waits, name, tripping(getattr(Waits, name), error, 2))
     ended = run(systems, starter, deferrable=deferrable)
     assert ended.error is None
     (execution,) = started(systems, starter, before)
@@ -48,7 +48,7 @@ def test_a_wait_continues_after_polls_that_trip_the_client(systems, deferrable, 
 def test_polls_that_always_trip_the_client_end_the_wait_after_the_error_budget(systems, deferrable, mocker):
     mocker.patch.object(DURATIONS, "error_budget", 0.5)
     for name in ("observe", "fetch", "fetch_shared"):
-        mocker.patch.object(ReleaseClient, name, tripping(getattr(ReleaseClient, name), OverflowError("secret"), 10**6))
+        mocker.patch.object(Waits, name, tripping(getattr(Waits, name), OverflowError("secret"), 10**6))
     ended = run(systems, STARTERS["cocktail"], deferrable=deferrable)
     assert isinstance(ended.error, UnexpectedResponseError)
     assert "OverflowError" in str(ended.error)

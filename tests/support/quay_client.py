@@ -80,7 +80,7 @@ def intent(client: QuayClient, **fields: Any) -> dict[str, Any]:
 
 
 def found(client: QuayClient, wanted: dict[str, Any]) -> list[str]:
-    return [each.id for each in client.find_started(wanted)]
+    return [each.id for each in client.waits.find_started(wanted)]
 
 
 SINCE = 1795220297.0

@@ -151,10 +151,10 @@ def test_the_first_poll_of_many_keeps_few_documents_at_a_time(stub: Stub, certif
     define(stub, certificates.bundle, contender, 0)
     refs = [contender.trigger(index, 0, INTERVAL, count)[1]["ref"] for index in range(count)]
     with CodeStreamHook(contender.conn_id(0)).get_conn() as client:
-        client.fetch(refs[:2])  # logs in
+        client.waits.fetch(refs[:2])  # logs in
         tracemalloc.start()
         try:
-            seen = client.fetch(refs[2:])
+            seen = client.waits.fetch(refs[2:])
             kept, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

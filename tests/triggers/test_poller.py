@@ -17,6 +17,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_provider.clients.login import forget_shared_logins
+from airflow_provider.clients.waits import Waits
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.core.waiting import Ending, Outcome
 from airflow_provider.exceptions import UnexpectedResponseError
@@ -348,9 +349,7 @@ def test_credentials_never_enter_the_arguments_of_a_trigger(systems):
 
 def test_one_answer_that_trips_the_client_ends_no_other_wait(systems, mocker):
     ref = start_build()
-    from airflow_provider.clients.cocktail import CocktailClient
-
-    real, calls = CocktailClient.fetch, []
+    real, calls = Waits.fetch, []
 
     def trip_once(self, refs):
         calls.append(refs)
@@ -358,24 +357,22 @@ def test_one_answer_that_trips_the_client_ends_no_other_wait(systems, mocker):
             raise KeyError("unforeseen")
         return real(self, refs)
 
-    mocker.patch.object(CocktailClient, "fetch", trip_once)
+    mocker.patch.object(Waits, "fetch", trip_once)
     (outcome,) = outcomes(trigger(ref))
     assert outcome.is_success
 
 
 @pytest.mark.parametrize("name", ["shared_request", "has_log"])
 def test_one_wait_that_trips_the_poll_ends_no_other_one(systems, name, mocker):
-    from airflow_provider.clients.cocktail import CocktailClient
-
     broken, healthy = start_build(12), start_build(14)
-    whole = getattr(CocktailClient, name)
+    whole = getattr(Waits, name)
 
     def trip_for_one(self: Any, ref: dict[str, str]) -> Any:
         if ref["id"] == broken["id"]:
             raise KeyError("build_seq")
         return whole(self, ref)
 
-    mocker.patch.object(CocktailClient, name, trip_for_one)
+    mocker.patch.object(Waits, name, trip_for_one)
     ended = outcomes(trigger(broken, deadline=time.time() + 30), trigger(healthy))
     assert [outcome.ending for outcome in ended] == [Ending.FINISHED] * 2
 
@@ -439,11 +436,9 @@ def test_a_wait_that_comes_in_the_moment_in_which_the_poll_would_end_is_polled(s
 
 
 def test_a_log_that_trips_the_client_ends_no_wait(systems, mocker):
-    from airflow_provider.clients.cocktail import CocktailClient
-
     def trip(*_: Any) -> Any:
         raise ValueError("unforeseen")
 
-    mocker.patch.object(CocktailClient, "read_log", trip)
+    mocker.patch.object(Waits, "read_log", trip)
     (outcome,) = outcomes(trigger(start_build()))
     assert outcome.is_success

@@ -20,10 +20,11 @@ from airflow_provider.triggers.polls import Batch, Poll, Polls, SinglePoll
 
 
 class Vendor:
-    """Answers one request after the other."""
+    """A client, as far as a poll uses it; answers one request after the other."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
+        self.waits = self
 
     def fetch(self, refs: Any) -> Any:
         answer = self.answers.pop(0)

@@ -58,9 +58,9 @@ class CocktailClient(ReleaseClient):
             options=options,
         )
         super().__init__(wire.transport)
-        self.builds = Builds(wire, self._placed)
+        self.builds = Builds(wire, self.waits.placed)
         self.runs = Runs(wire)
-        self._can_wait_for(BuildRunWaits(wire, self.runs))
+        self.waits.add(BuildRunWaits(wire, self.runs))
 
     @property
     def place(self) -> str:

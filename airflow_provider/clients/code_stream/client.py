@@ -75,13 +75,13 @@ class CodeStreamClient(ReleaseClient):
             options=options,
         )
         super().__init__(wire.transport)
-        self.executions = Executions(wire, self._placed)
-        self.pipelines = Pipelines(wire, self._placed)
+        self.executions = Executions(wire, self.waits.placed)
+        self.pipelines = Pipelines(wire, self.waits.placed)
         self.events = Events(wire)
         execution_waits = ExecutionWaits(wire, self.executions)
         reruns = RerunSearch(wire, self.events, self.executions, execution_waits)
         self.reruns = Reruns(wire, self.events, self.executions, reruns)
-        self.approvals = Approvals(wire, self.executions, execution_waits, self._placed)
+        self.approvals = Approvals(wire, self.executions, execution_waits, self.waits.placed)
         self.endpoints = Endpoints(wire)
         self.custom_integrations = CustomIntegrations(wire)
         self.variables: Resource[Variable] = Resource(wire, "/variables")
@@ -89,7 +89,7 @@ class CodeStreamClient(ReleaseClient):
         self.registry_webhooks: PatchableResource[Webhook] = PatchableResource(wire, "/registry-webhooks")
         self.gerrit_listeners = GerritListeners(wire)
         self.gerrit_triggers: CloneableResource[GerritTrigger] = CloneableResource(wire, "/gerrit-triggers")
-        self._can_wait_for(
+        self.waits.add(
             execution_waits,
             RerunWaits(wire, self.events, reruns, execution_waits),
             EventWaits(wire),

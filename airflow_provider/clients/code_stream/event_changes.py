@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
-from airflow_provider.clients.base import LONGEST_REASON
 from airflow_provider.clients.code_stream.event_document import delivery_error, event_time, linked_execution, shown
 from airflow_provider.clients.code_stream.fields import Json, id_of
 from airflow_provider.clients.code_stream.references import SYSTEM
 from airflow_provider.clients.times import from_epoch
+from airflow_provider.clients.waits import LONGEST_REASON
 from airflow_provider.core.changes import NEW, Change, Lane, Reading
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.storable import bounded, storable
@@ -38,7 +38,7 @@ class EventChanges:
             since = max((at - DURATIONS.late_change for at in newest if at is not None), default=-math.inf)
         events = client.events.list(self._event_type, since=None if since == -math.inf else from_epoch(since))
         changes = [change for event in _documents(events) if (change := self._change(client, event))]
-        return {NEW: Lane(changes, since, client.server_time() or math.inf)}
+        return {NEW: Lane(changes, since, client.transport.server_time() or math.inf)}
 
     def _change(self, client: CodeStreamClient, event: Json) -> Change | None:
         at, name = _time_of(event), id_of(event)

@@ -49,12 +49,12 @@ class QuayClient(ReleaseClient):
         doubts = Doubts()
         self.repositories = Repositories(wire)
         self.notifications = Notifications(wire, self.repositories)
-        self.builds = Builds(wire, doubts, self._placed)
+        self.builds = Builds(wire, doubts, self.waits.placed)
         self.tags = Tags(wire)
         self.manifests = Manifests(wire)
         self.labels = Labels(wire)
         self.scans = Scans(wire)
-        self._can_wait_for(
+        self.waits.add(
             BuildWaits(wire, self.builds, doubts),
             TagWaits(wire, self.tags),
             ScanWaits(wire, scans=self.scans, manifests=self.manifests, tags=self.tags),

@@ -43,7 +43,7 @@ class TagChanges:
         """
         began = time.monotonic()
         history = self._history(client, since, whole)
-        now = client.server_time() or time.time()
+        now = client.transport.server_time() or time.time()
         of_moment = now if history.is_one_page else now - (time.monotonic() - began) - DURATIONS.same_clock
         begun = self._begun(client, history)
         reading = {NEW: Lane(begun, history.since, now)}
@@ -58,7 +58,7 @@ class TagChanges:
             except EndlessListError:
                 self.is_too_long = True
         if since is None:
-            since = (client.server_time() or time.time()) - DURATIONS.late_change
+            since = (client.transport.server_time() or time.time()) - DURATIONS.late_change
         return client.tags.whole_history(self._repository, since=since)
 
     def _begun(self, client: QuayClient, history: History) -> list[Change]:

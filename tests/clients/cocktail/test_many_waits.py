@@ -17,7 +17,7 @@ def test_many_runs_of_one_build_cost_one_request(stand: Stand, client: CocktailC
     runs = [ended(client, client.builds.run(SHOP, tag_name=tag)) for tag in ("1", "2", "3")]
     other = ended(client, client.builds.run(NO_DIGEST, tag_name="1"))
     before = len(stand.requests())
-    seen = client.fetch([runs[2].ref, runs[0].ref, other.ref, runs[1].ref])
+    seen = client.waits.fetch([runs[2].ref, runs[0].ref, other.ref, runs[1].ref])
     assert [each.id for each in seen if isinstance(each, Execution)] == ["3", "1", other.id, "2"]
     assert next(each.outputs for each in seen if isinstance(each, Execution)) == runs[2].outputs
     assert stand.requests()[before:] == ["GET /cocktail/v1/build/run", f"GET /cocktail/v1/build/run/{other.id}"]
@@ -25,13 +25,13 @@ def test_many_runs_of_one_build_cost_one_request(stand: Stand, client: CocktailC
 
 def test_a_failure_seen_in_a_list_says_as_much_as_one_looked_up_alone(client: CocktailClient) -> None:
     runs = [ended(client, client.builds.run(BROKEN, tag_name=tag)) for tag in ("1", "2")]
-    seen = client.fetch([run.ref for run in runs])
+    seen = client.waits.fetch([run.ref for run in runs])
     assert [each.message for each in seen if isinstance(each, Execution)] == [run.message for run in runs]
 
 
 def test_a_run_that_is_gone_is_its_own_error_among_many(client: CocktailClient) -> None:
     run = ended(client, client.builds.run(SHOP, tag_name="1"))
-    seen = client.fetch([run.ref, ref(99, SHOP)])
+    seen = client.waits.fetch([run.ref, ref(99, SHOP)])
     assert isinstance(seen[0], Execution)
     assert isinstance(seen[1], NotFoundError)
 
@@ -39,7 +39,7 @@ def test_a_run_that_is_gone_is_its_own_error_among_many(client: CocktailClient) 
 def test_many_runs_are_looked_up_one_by_one_where_there_is_no_list(stand: Stand, client: CocktailClient) -> None:
     runs = [ended(client, client.builds.run(SHOP, tag_name=tag)) for tag in ("1", "2")]
     stand.switch(routes={"list": "403"})
-    assert [each.state for each in client.fetch([run.ref for run in runs]) if isinstance(each, Execution)] == [
+    assert [each.state for each in client.waits.fetch([run.ref for run in runs]) if isinstance(each, Execution)] == [
         ExecutionState.SUCCEEDED
     ] * 2
 
@@ -48,5 +48,5 @@ def test_throttling_concerns_all_of_them(stand: Stand, client: CocktailClient) -
     run = client.builds.run(SHOP, tag_name="1")
     stand.post("faults", system="cocktail", method="GET", fault="status", status=429, headers={"Retry-After": "7"})
     with pytest.raises(ThrottledError) as caught:
-        client.fetch([run.ref, run.ref])
+        client.waits.fetch([run.ref, run.ref])
     assert caught.value.retry_after == 7

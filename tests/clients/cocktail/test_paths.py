@@ -97,7 +97,7 @@ def test_paths_of_the_connection_are_used_and_may_be_switched_off(scripted: Scri
 
 def test_the_check_says_that_a_connection_publishes_no_reads(scripted: Scripted) -> None:
     client = scripted_client(scripted, paths={"status": "", "list": "", "build": ""})
-    for read in (client.check, lambda: client.observe(ref()), lambda: client.find_started(INTENT)):
+    for read in (client.check, lambda: client.observe(ref()), lambda: client.waits.find_started(INTENT)):
         with pytest.raises(ConnectionConfigError, match="is not published"):
             read()
     assert scripted.requests == []

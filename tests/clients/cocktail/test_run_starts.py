@@ -20,14 +20,14 @@ from tests.support.scripted import Scripted
 
 
 def test_a_start_whose_answer_was_lost_is_found_by_its_marker(stand: Stand, client: CocktailClient) -> None:
-    assert client.find_started(INTENT) == []
+    assert client.waits.find_started(INTENT) == []
     stand.post("faults", system="cocktail", method="POST", path="/build/run/", fault="reset_after")
     with pytest.raises(ServerUnavailableError) as caught:
         client.builds.run(SHOP, tag_name="1.4.2", description="release 1.4.2 #af-9c1")
     assert caught.value.effect is Effect.UNKNOWN
-    (found,) = client.find_started(INTENT)
+    (found,) = client.waits.find_started(INTENT)
     assert found.ref == ref(1, SHOP, "1.4.2", place=client.place)
-    assert client.find_started({**INTENT, "marker": "#af-other"}) == []
+    assert client.waits.find_started({**INTENT, "marker": "#af-other"}) == []
 
 
 @pytest.mark.parametrize("omitted", [[], ["runType"]], ids=["with types", "without types"])
@@ -39,7 +39,7 @@ def test_a_cancel_run_with_the_same_description_is_not_taken_for_the_start(
     run = client.builds.run(SHOP, tag_name="1.4.2", description="#af-9c1")
     client.cancel(run.ref, "")
     stand.switch(list_omits=omitted, routes=routes)
-    assert [found.id for found in client.find_started(INTENT)] == [run.id]
+    assert [found.id for found in client.waits.find_started(INTENT)] == [run.id]
 
 
 @pytest.mark.parametrize("omitted", [[], ["runType"]], ids=["with types", "without types"])
@@ -49,12 +49,12 @@ def test_all_runs_with_the_marker_are_reported_oldest_first(
     for tag in ("1", "2"):
         ended(client, client.builds.run(SHOP, tag_name=tag, description="#af-9c1"))
     stand.switch(list_omits=omitted)
-    assert [found.id for found in client.find_started(INTENT)] == ["1", "2"]
+    assert [found.id for found in client.waits.find_started(INTENT)] == ["1", "2"]
 
 
 def test_an_intent_of_another_installation_finds_nothing_and_asks_nothing(stand: Stand, client: CocktailClient) -> None:
     with pytest.raises(ConflictError, match=r"https://cocktail\.example\.com"):
-        client.find_started({**INTENT, "place": "https://cocktail.example.com"})
+        client.waits.find_started({**INTENT, "place": "https://cocktail.example.com"})
     assert stand.requests() == []
 
 
@@ -64,14 +64,18 @@ def test_without_a_list_nobody_can_say_whether_the_build_was_started(
 ) -> None:
     stand.switch(routes={"list": mode})
     with pytest.raises(cause, match="could not find out whether an earlier attempt started the build"):
-        client.find_started(INTENT)
+        client.waits.find_started(INTENT)
 
 
 @pytest.mark.parametrize("body", [None, " \n"])
 def test_an_empty_answer_says_neither_that_a_run_is_gone_nor_that_there_is_none(scripted: Scripted, body: Any) -> None:
     client = scripted_client(scripted)
     scripted.always = (200, {}, body)
-    for read in (lambda: client.find_started(INTENT), lambda: client.observe(ref()), lambda: client.builds.get(SHOP)):
+    for read in (
+        lambda: client.waits.find_started(INTENT),
+        lambda: client.observe(ref()),
+        lambda: client.builds.get(SHOP),
+    ):
         with pytest.raises(UnexpectedResponseError) as caught:
             read()
         assert caught.value.effect is Effect.UNKNOWN

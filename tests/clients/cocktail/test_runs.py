@@ -82,13 +82,13 @@ def test_what_is_being_canceled_is_sent_no_second_cancel(
     stand.post("reset", speed=1)
     stand.switch(list_omits=omitted)
     run = client.builds.run(SHOP, tag_name="1")
-    assert client.needs_cancel(run)
+    assert client.waits.needs_cancel(run)
     for _ in range(2):
         with stand.client() as another:
             another.cancel(run.ref, "")
-            assert not another.needs_cancel(client.observe(run.ref))
+            assert not another.waits.needs_cancel(client.observe(run.ref))
     assert len(stand.requests("PUT")) == 1
-    assert not client.needs_cancel(ended(client, run))
+    assert not client.waits.needs_cancel(ended(client, run))
 
 
 def test_a_cancel_that_failed_does_not_keep_from_another_one(scripted: Scripted) -> None:
@@ -105,7 +105,7 @@ def test_a_cancel_that_a_dying_server_left_behind_counts_for_some_minutes(
     begin = datetime.now(UTC) - timedelta(minutes=minutes)
     cancel = run_json(buildRunSeq=8, runType="CANCEL", runState="CREATED", beginTime=begin.isoformat())
     client = scripted_client(scripted, run_json(), [cancel, run_json()], run_json(buildRunSeq=8, runType="CANCEL"))
-    assert client.needs_cancel(client.observe(ref())) is needed
+    assert client.waits.needs_cancel(client.observe(ref())) is needed
 
 
 def test_a_cancel_of_another_run_is_not_taken_for_ours(scripted: Scripted) -> None:
@@ -113,13 +113,13 @@ def test_a_cancel_of_another_run_is_not_taken_for_ours(scripted: Scripted) -> No
     cancel = run_json(buildRunSeq=9, runType="CANCEL", beginTime=begin)
     steps = [{"stepType": "CANCEL", "stepConfig": {"refBuildRunSeq": 8}}]
     client = scripted_client(scripted, run_json(), [cancel, run_json()], {**cancel, "buildStepRuns": steps})
-    assert client.needs_cancel(client.observe(ref()))
+    assert client.waits.needs_cancel(client.observe(ref()))
 
 
 @pytest.mark.parametrize("answer", [(503, {}, None), (403, {}, None)])
 def test_where_the_list_shows_no_cancel_a_running_build_needs_one(scripted: Scripted, answer: Any) -> None:
     client = scripted_client(scripted, run_json(), answer)
-    assert client.needs_cancel(client.observe(ref()))
+    assert client.waits.needs_cancel(client.observe(ref()))
 
 
 def test_a_cancel_waits_for_a_list_that_can_be_read(scripted: Scripted) -> None:
@@ -184,7 +184,7 @@ def test_a_wait_that_knows_no_argument_shows_no_callback_in_the_log_of_a_run(scr
     step = {"stepType": "CODE_DOWN", "stepState": "DONE", "stepOrder": 1, "log": said}
     client = scripted_client(scripted, run, {"buildRunSeq": 7, "buildRunLogs": [step]})
     client.observe(ref())
-    lines, _ = client.read_log(ref(), 0)
+    lines, _ = client.waits.read_log(ref(), 0)
     assert lines == ["CODE_DOWN:", "callback ***?user-id=3 failed: 404 for ***"]
 
 

@@ -49,16 +49,16 @@ def test_cancel_is_one_request_with_its_reason(client: CodeStreamClient, control
 def test_whatever_could_continue_needs_a_cancel(api: Api, status: str) -> None:
     api.routes["GET", "/executions/e1"] = {"id": "e1", "status": status}
     over = ("COMPLETED", "FAILED", "CANCELED", "ROLLBACK_COMPLETED", "ROLLBACK_FAILED", "SKIPPED", "FAILED_CONTINUE")
-    assert api.client.needs_cancel(api.client.observe(of("e1"))) is (status not in ("CANCELING", *over))
+    assert api.client.waits.needs_cancel(api.client.observe(of("e1"))) is (status not in ("CANCELING", *over))
 
 
 def test_a_paused_execution_is_canceled(client: CodeStreamClient, control: Control) -> None:
     started = run(client)
     control.post(f"executions/code_stream/{started.id}", state="PAUSED")
-    assert client.needs_cancel(client.observe(started.ref)), "anybody could resume it"
+    assert client.waits.needs_cancel(client.observe(started.ref)), "anybody could resume it"
     client.cancel(started.ref, "task was cleared")
     canceled = until_it_is(lambda: client.observe(started.ref), S.CANCELED)
-    assert not client.needs_cancel(canceled)
+    assert not client.waits.needs_cancel(canceled)
     (journal,) = [each for each in control.get("executions", system="code_stream") if each["id"] == started.id]
     assert [each["state"] for each in journal["states"]][-3:] == ["PAUSED", "CANCELING", "CANCELED"]
 

@@ -62,7 +62,7 @@ def executions_in(seen: list[Any]) -> list[Execution]:
 
 def fetch(server: Server, known: list[ExecutionRef | Execution]) -> list[Execution | None]:
     """What is new of each; ``None`` for what is as it was handed in."""
-    seen = executions_in(server.client.fetch(known))
+    seen = executions_in(server.client.waits.fetch(known))
     return [None if now is before else now for now, before in zip(seen, known, strict=True)]
 
 
@@ -73,8 +73,8 @@ def test_a_wait_for_an_event_reads_the_whole_list_once_and_then_its_newest_page(
     server = Server(scripted)
     events = Events(server, 350)
     refs = [event(f"new{number}") for number in range(count)]
-    assert len({server.client.shared_request(ref) for ref in refs}) == 1
-    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch(refs))]
+    assert len({server.client.waits.shared_request(ref) for ref in refs}) == 1
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.waits.fetch(refs))]
     assert server.asked() == [EVENTS] * 4
     for _ in range(3):
         assert fetch(server, known) == [None] * count
@@ -89,7 +89,7 @@ def test_a_wait_for_an_event_reads_the_whole_list_once_and_then_its_newest_page(
 def test_an_event_that_shows_late_is_found(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
     events = Events(server, 300)
-    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch([event("late"), event("later")]))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.waits.fetch([event("late"), event("later")]))]
     late = {"id": "id-late", "commitId": "late", "_createTimeInMicros": server.now - 30 * SECOND}
     events.rows.insert(1, late)
     assert [each.id if each else None for each in fetch(server, known)] == ["id-late", None]
@@ -99,7 +99,7 @@ def test_an_old_event_that_comes_to_match_is_found_when_all_are_read_again(scrip
     server = Server(scripted)
     events = Events(server, 300)
     refs = [event("c7", filters='{"executionStatus": "COMPLETED"}'), event("never")]
-    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch(refs))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.waits.fetch(refs))]
     events.rows[290]["executionStatus"] = "COMPLETED"
     clock.now += event_waits.WHOLE_EVERY + 1
     seen = fetch(server, known)
@@ -109,7 +109,7 @@ def test_an_old_event_that_comes_to_match_is_found_when_all_are_read_again(scrip
 def test_a_new_wait_for_an_event_observes_the_old_ones(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
     Events(server, 300)
-    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch([event("new"), event("newer")]))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.waits.fetch([event("new"), event("newer")]))]
     seen = fetch(server, [*known, event("c3")])
     assert [each.id if each else None for each in seen] == [None, None, "id-c3"]  # type: ignore[union-attr]
 
@@ -121,7 +121,7 @@ def test_waits_for_approvals_cost_one_list_and_that_of_updates(scripted: Scripte
     executions = server.start_many(count)
     server.idle()
     refs = [approval(each["id"]) for each in executions]
-    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch(refs))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.waits.fetch(refs))]
     for _ in range(3):
         server.asked()
         assert fetch(server, known) == [None] * count
@@ -145,9 +145,9 @@ def answer_to(number: int) -> ExecutionRef:
 def test_waits_for_answers_cost_one_list(scripted: Scripted, clock: Clock, count: int) -> None:
     server = Server(scripted)
     server.lists[OPERATIONS] = [asked(number) for number in range(count)]
-    seen = executions_in(server.client.fetch([answer_to(number) for number in range(count)]))
+    seen = executions_in(server.client.waits.fetch([answer_to(number) for number in range(count)]))
     assert {each.state for each in seen} == {"waiting"}
-    assert len({server.client.shared_request(each.ref) for each in seen}) == 1
+    assert len({server.client.waits.shared_request(each.ref) for each in seen}) == 1
     known: list[ExecutionRef | Execution] = [*seen]
     for _ in range(3):
         server.asked()
@@ -169,7 +169,7 @@ def test_waits_for_answers_cost_one_list(scripted: Scripted, clock: Clock, count
 def test_an_answer_at_the_vendor_shows_by_the_state(scripted: Scripted, clock: Clock, status: str, state: str) -> None:
     server = Server(scripted)
     server.lists[OPERATIONS] = [asked(0), asked(1)]
-    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch([answer_to(0), answer_to(1)]))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.waits.fetch([answer_to(0), answer_to(1)]))]
     server.lists[OPERATIONS] = [asked(1)]
     server.rows["op0"] = asked(0, status)
     answered, waiting = fetch(server, known)
@@ -193,7 +193,7 @@ def test_an_event_whose_time_stands_for_none_does_not_disturb_the_waits_for_othe
 ) -> None:
     server = Server(scripted)
     rows = server.lists[EVENTS] = [{"id": "zero", "commitId": "zero", "createdAt": "0001-01-01 00:00:00+00"}]
-    known: list[ExecutionRef | Execution] = [*executions_in(server.client.fetch([event("c1"), event("c2")]))]
+    known: list[ExecutionRef | Execution] = [*executions_in(server.client.waits.fetch([event("c1"), event("c2")]))]
     assert fetch(server, known) == [None, None]
     rows.insert(0, {"id": "id-c1", "commitId": "c1", "createdAt": "9999-12-31 23:59:59+00"})
     assert [each.id if each else None for each in fetch(server, known)] == ["id-c1", None]

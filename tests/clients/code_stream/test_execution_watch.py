@@ -38,8 +38,8 @@ def clock(mocker: MockerFixture) -> Clock:
     return clock
 
 
-class Waits:
-    """Waits as the poller keeps them: each hands in what it saw last, or its reference while it has seen nothing."""
+class Followed:
+    """Followed as the poller keeps them: each hands in what it saw last, or its reference while it has seen nothing."""
 
     def __init__(self, client: CodeStreamClient, refs: list[ExecutionRef]) -> None:
         self.client = client
@@ -55,7 +55,7 @@ class Waits:
     def fetch(self, *some: int) -> dict[int, Observation]:
         """Fetch for all, or for some; returns what is new."""
         numbers = list(some) or list(self.known)
-        seen = self.client.fetch([self.known[number] for number in numbers])
+        seen = self.client.waits.fetch([self.known[number] for number in numbers])
         news = {number: each for number, each in zip(numbers, seen, strict=True) if each is not self.known[number]}
         for number, each in news.items():
             self.last[number] = each
@@ -77,7 +77,7 @@ class Waits:
 @pytest.mark.parametrize("count", [1, 2, 100, 1000])
 def test_while_nothing_happens_any_number_of_waits_costs_one_request(scripted: Scripted, count: int) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(count))
+    waits = Followed(server.client, server.start_many(count))
     server.idle()
     assert len(waits.fetch()) == count
     assert len(server.asked()) <= 1 + -(-count // 50)
@@ -97,7 +97,7 @@ def test_the_sandbox_is_watched_at_the_same_price(control: Control, mocker: Mock
     pipeline = client.pipelines.find("Deploy shop", "retail")["id"]
     with ThreadPoolExecutor(4) as threads:
         refs = list(threads.map(lambda _: client.pipelines.run(pipeline).ref, range(120)))
-    waits = Waits(client, refs)
+    waits = Followed(client, refs)
     waits.fetch()
     costs: list[int] = []
 
@@ -118,7 +118,7 @@ def test_every_end_of_living_executions_is_reported_once_and_right(control: Cont
     client = CodeStreamClient(f"{control.url}/code_stream", refresh_token=seed.CODE_STREAM_REFRESH_TOKEN)
     dice = random.Random(7)
     pipelines = [client.pipelines.find(name, "retail")["id"] for name in ("Deploy shop", "Always fails")]
-    waits = Waits(client, [])
+    waits = Followed(client, [])
 
     def start_and_fetch() -> int:
         if len(waits.ended) + len(waits.known) < 60:
@@ -138,7 +138,7 @@ def test_every_end_of_living_executions_is_reported_once_and_right(control: Cont
 
 def test_what_is_remembered_of_executions_is_small_whatever_they_say(scripted: Scripted) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(3))
+    waits = Followed(server.client, server.start_many(3))
     server.idle()
     for row in server.rows.values():
         row["statusMessage"] = "x" * 2_000_000
@@ -158,7 +158,7 @@ def test_what_is_remembered_of_executions_is_small_whatever_they_say(scripted: S
 def test_a_list_of_updates_whose_number_of_rows_is_a_text_is_read_like_any_other(scripted: Scripted) -> None:
     server = Server(scripted)
     server.total = str
-    waits = Waits(server.client, server.start_many(3))
+    waits = Followed(server.client, server.start_many(3))
     waits.fetch()
     server.asked()
     server.move("e1", "WAITING")
@@ -168,7 +168,7 @@ def test_a_list_of_updates_whose_number_of_rows_is_a_text_is_read_like_any_other
 
 def test_a_page_full_of_changes_is_read_on(scripted: Scripted) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(400))
+    waits = Followed(server.client, server.start_many(400))
     server.idle()
     waits.fetch()
     for number in range(300):
@@ -181,7 +181,7 @@ def test_a_page_full_of_changes_is_read_on(scripted: Scripted) -> None:
 
 def test_what_changed_in_a_burst_is_not_read_again_and_again(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(1))
+    waits = Followed(server.client, server.start_many(1))
     for number in range(1, 200):
         waits.add(server.start(f"e{number}", "RUNNING"))
         server.now -= SECOND - 1
@@ -197,7 +197,7 @@ def test_what_changed_in_a_burst_is_not_read_again_and_again(scripted: Scripted,
 
 def test_a_list_of_updates_with_more_changes_than_waits_is_left_for_reads_by_id(scripted: Scripted) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(2))
+    waits = Followed(server.client, server.start_many(2))
     server.idle()
     waits.fetch()
     for number in range(1000):
@@ -214,7 +214,7 @@ def test_a_list_of_updates_with_more_changes_than_waits_is_left_for_reads_by_id(
 def test_that_a_filter_is_not_understood_is_learned_once(scripted: Scripted, filter_: str) -> None:
     server = Server(scripted, filter_=filter_)
     strangers = [server.start(f"stranger{number}") for number in range(30)]
-    waits = Waits(server.client, server.start_many(60))
+    waits = Followed(server.client, server.start_many(60))
     waits.fetch()
     first = server.asked()
     assert (first.count("filter"), len(first)) == (1, 2 + 60 - execution_updates.FIRST_PAGE)
@@ -247,7 +247,7 @@ def test_every_wait_learns_every_state_whatever_the_server_understands(
     dice = random.Random(f"{order} {filter_} {seed_}")
     mocker.patch.object(execution_watch, "SWEEP", dice.choice([0.0, 540.0]))
     server = Server(scripted, order=order, filter_=filter_)
-    waits = Waits(server.client, server.start_many(dice.choice([2, 30, 60])))
+    waits = Followed(server.client, server.start_many(dice.choice([2, 30, 60])))
     for step in range(25):
         if dice.random() < 0.2:
             waits.add(server.start(f"late{step}"))
@@ -282,7 +282,7 @@ def test_every_wait_learns_every_state_whatever_the_server_understands(
 
 def test_what_changes_with_the_very_time_of_the_last_known_change_is_seen(scripted: Scripted) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(30))
+    waits = Followed(server.client, server.start_many(30))
     waits.fetch()
     server.move("e3", "PAUSED", later=0)
     server.move("e4", "COMPLETED", later=0)
@@ -291,7 +291,7 @@ def test_what_changes_with_the_very_time_of_the_last_known_change_is_seen(script
 
 def test_a_change_that_another_node_wrote_with_a_slower_clock_is_seen(scripted: Scripted) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(60))
+    waits = Followed(server.client, server.start_many(60))
     for number in range(40):
         server.start(f"other{number}")
         server.now -= SECOND - SECOND // 10
@@ -302,7 +302,7 @@ def test_a_change_that_another_node_wrote_with_a_slower_clock_is_seen(scripted: 
 
 def test_what_moves_up_while_pages_are_read_is_seen_by_the_next_fetch(scripted: Scripted) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(200))
+    waits = Followed(server.client, server.start_many(200))
     server.idle()
     waits.fetch()
     for number in range(60):
@@ -321,7 +321,7 @@ def test_what_moves_up_while_pages_are_read_is_seen_by_the_next_fetch(scripted: 
 
 def test_what_moves_up_because_others_were_deleted_while_pages_are_read_is_not_missed(scripted: Scripted) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(200))
+    waits = Followed(server.client, server.start_many(200))
     server.idle()
     waits.fetch()
     for number in range(120):
@@ -345,7 +345,7 @@ def test_what_moves_up_because_others_were_deleted_while_pages_are_read_is_not_m
 
 def test_a_server_that_was_set_back_is_asked_by_id(scripted: Scripted) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(60))
+    waits = Followed(server.client, server.start_many(60))
     server.idle()
     waits.fetch()
     del server.rows["nobody"]
@@ -367,7 +367,7 @@ def test_the_sweep_finds_what_the_list_of_updates_hides_and_that_is_not_trusted_
 ) -> None:
     mocker.patch.object(execution_watch, "SWEEP", 0.0)
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(60))
+    waits = Followed(server.client, server.start_many(60))
     server.idle()
     waits.fetch()
     server.rows["e3"]["status"] = "COMPLETED"
@@ -379,7 +379,7 @@ def test_the_sweep_finds_what_the_list_of_updates_hides_and_that_is_not_trusted_
 
 def test_every_execution_is_read_by_its_id_at_times_spread_evenly(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(200))
+    waits = Followed(server.client, server.start_many(200))
     server.idle()
     waits.fetch()
     swept: list[int] = []
@@ -398,7 +398,7 @@ def test_less_detail_in_a_list_is_no_news(scripted: Scripted) -> None:
     server = Server(scripted)
     first = server.start("a")
     server.rows["a"]["stages"] = {"Build": {"status": "RUNNING", "tasks": {"Unit": {"status": "RUNNING"}}}}
-    waits = Waits(server.client, [first])
+    waits = Followed(server.client, [first])
     assert [step.name for step in waits.fetch()[0].steps] == ["Build.Unit"]  # type: ignore[union-attr]
     server.rows["a"]["stages"] = {"Build": {"status": "RUNNING"}}
     waits.add(server.start("b"))
@@ -411,7 +411,7 @@ def test_less_detail_in_a_list_is_no_news(scripted: Scripted) -> None:
 
 def test_a_second_wait_for_the_same_execution_is_reported_in_full(scripted: Scripted) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(3))
+    waits = Followed(server.client, server.start_many(3))
     waits.fetch()
     late = waits.add(of("e1"))
     assert list(waits.fetch(late)) == [late]
@@ -422,7 +422,7 @@ def test_a_second_wait_for_the_same_execution_is_reported_in_full(scripted: Scri
 
 def test_what_was_seen_before_others_saw_more_is_not_taken_for_the_latest(scripted: Scripted) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(3))
+    waits = Followed(server.client, server.start_many(3))
     server.idle()
     waits.fetch()
     server.move("e1", "PAUSED")
@@ -435,7 +435,7 @@ def test_what_was_seen_before_others_saw_more_is_not_taken_for_the_latest(script
 
 def test_an_error_of_the_connection_costs_no_more_requests_and_loses_nothing(scripted: Scripted) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(60))
+    waits = Followed(server.client, server.start_many(60))
     server.idle()
     waits.fetch()
     server.refuse = (503, {}, None)
@@ -451,7 +451,7 @@ def test_an_error_of_the_connection_costs_no_more_requests_and_loses_nothing(scr
 
 def test_one_that_disappears_and_returns_is_reported_again(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(60))
+    waits = Followed(server.client, server.start_many(60))
     server.idle()
     waits.fetch()
     row = server.rows.pop("e1")
@@ -468,7 +468,7 @@ def test_one_that_disappears_and_returns_is_reported_again(scripted: Scripted, c
 
 def test_one_that_was_deleted_is_missed_in_a_list_that_was_read_whole(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(3))
+    waits = Followed(server.client, server.start_many(3))
     server.idle()
     waits.fetch()
     del server.rows["e1"]
@@ -479,7 +479,7 @@ def test_one_that_was_deleted_is_missed_in_a_list_that_was_read_whole(scripted: 
 
 def test_executions_that_nobody_waits_for_are_forgotten(scripted: Scripted, clock: Clock) -> None:
     server = Server(scripted)
-    waits = Waits(server.client, server.start_many(50))
+    waits = Followed(server.client, server.start_many(50))
     waits.fetch()
     for _ in range(4):
         clock.now += memory.LIFETIME / 2 + 1
@@ -493,12 +493,12 @@ def test_threads_may_fetch_at_once(scripted: Scripted) -> None:
     server = Server(scripted)
     server.start_many(200)
     server.idle()
-    shares = [Waits(server.client, [of(f"e{number}") for number in range(start, 200, 4)]) for start in range(4)]
+    shares = [Followed(server.client, [of(f"e{number}") for number in range(start, 200, 4)]) for start in range(4)]
     with ThreadPoolExecutor(4) as threads:
         for round_ in range(10):
-            list(threads.map(Waits.fetch, shares))
+            list(threads.map(Followed.fetch, shares))
             for number in range(20):
                 server.move(f"e{round_ * 20 + number}", "COMPLETED" if number % 2 else "PAUSED")
-        list(threads.map(Waits.fetch, shares))
+        list(threads.map(Followed.fetch, shares))
     seen = {each: status for share in shares for each, status in share.statuses().items()}
     assert seen == {each: row["status"] for each, row in server.rows.items() if each != "nobody"}

@@ -74,7 +74,7 @@ def test_a_start_whose_answer_is_lost_happens_once_and_is_found_by_its_marker(
 ) -> None:
     pipeline = client.pipelines.find("Deploy shop", "retail")["id"]
     intent = {"kind": "execution", "marker": "dag=r task=t", "since": time.time(), "pipeline_id": pipeline}
-    assert client.find_started(intent) == []
+    assert client.waits.find_started(intent) == []
     fault = {"system": "code_stream", "method": "POST", "path": "/executions", "fault": "reset_after"}
     control.post("faults", **fault, times=1)
     with pytest.raises(ServerUnavailableError) as caught:
@@ -82,7 +82,7 @@ def test_a_start_whose_answer_is_lost_happens_once_and_is_found_by_its_marker(
     assert caught.value.effect is Effect.UNKNOWN
     for _ in range(3):
         client.pipelines.run(pipeline, comments="somebody else")
-    (found,) = client.find_started(intent)
+    (found,) = client.waits.find_started(intent)
     assert client.executions.get(found.id)["comments"] == "dag=r task=t release 7"
     assert [each["started_by"] for each in control.get("executions", system="code_stream")].count(
         "dag=r task=t release 7"
@@ -95,7 +95,7 @@ def test_all_executions_of_a_marker_are_found_the_oldest_first(client: CodeStrea
     # Wherever the marker stands: an earlier version of this provider put it last.
     started = [client.pipelines.run(pipeline, comments=text).id for text in ("marker-1", "marker-1 x", "x marker-1")]
     client.pipelines.run(pipeline, comments="marker-2")
-    found = client.find_started(intent)
+    found = client.waits.find_started(intent)
     assert [each.id for each in found] == started
     assert {each.ref["place"] for each in found} == {f"{control.url}/code_stream"}
 
@@ -108,14 +108,14 @@ def test_the_oldest_of_a_marker_is_first_although_the_server_keeps_no_order(api:
     ]
     api.routes["GET", "/pipelines/p1/executions"] = listing(rows)
     intent = {"kind": "execution", "marker": "marker-1", "since": now, "pipeline_id": "p1"}
-    assert [each.id for each in api.client.find_started(intent)] == ["e0", "e1", "e2"]
+    assert [each.id for each in api.client.waits.find_started(intent)] == ["e0", "e1", "e2"]
 
 
 def test_a_marker_that_comes_first_outlives_a_server_that_cuts_comments(api: Api) -> None:
     row = {"id": "e1", "comments": "marker-1 the rest of this te", "_requestTimeInMicros": int(time.time() * 1e6)}
     api.routes["GET", "/pipelines/p1/executions"] = listing([row])
     intent = {"kind": "execution", "marker": "marker-1", "since": time.time(), "pipeline_id": "p1"}
-    assert [each.id for each in api.client.find_started(intent)] == ["e1"]
+    assert [each.id for each in api.client.waits.find_started(intent)] == ["e1"]
 
 
 @pytest.mark.parametrize("refusal", [(429, {"Retry-After": "0"}, None), (401, {}, None)], ids=["429", "401"])
@@ -140,7 +140,7 @@ def test_nested_and_rollback_runs_and_other_comments_are_not_taken_for_an_own_st
     row = {"id": "e1", "comments": "marker-1", "status": "RUNNING", "_requestTimeInMicros": int(now * 1e6)} | own
     api.routes["GET", "/pipelines/p1/executions"] = listing([row])
     intent = {"kind": "execution", "marker": "marker-1", "since": now, "pipeline_id": "p1"}
-    assert api.client.find_started(intent) == []
+    assert api.client.waits.find_started(intent) == []
 
 
 @pytest.mark.parametrize("unset", [False, "false", "False", None, ""])
@@ -149,14 +149,14 @@ def test_an_own_start_is_found_however_a_server_writes_that_it_is_not_nested(api
     row = {"id": "e1", "comments": "marker-1", "status": "RUNNING", "_requestTimeInMicros": int(now * 1e6)}
     api.routes["GET", "/pipelines/p1/executions"] = listing([{**row, "_nested": unset, "_rollback": unset}])
     intent = {"kind": "execution", "marker": "marker-1", "since": now, "pipeline_id": "p1"}
-    assert [each.id for each in api.client.find_started(intent)] == ["e1"]
+    assert [each.id for each in api.client.waits.find_started(intent)] == ["e1"]
 
 
 def test_a_list_that_cannot_be_read_is_not_taken_for_nothing_was_started(api: Api) -> None:
     api.routes["GET", "/pipelines/p1/executions"] = (500, {}, None)
     intent = {"kind": "execution", "marker": "marker-1", "since": time.time(), "pipeline_id": "p1"}
     with pytest.raises(ServerUnavailableError):
-        api.client.find_started(intent)
+        api.client.waits.find_started(intent)
 
 
 def test_looking_for_a_start_does_not_read_years_of_history(api: Api) -> None:
@@ -170,7 +170,7 @@ def test_looking_for_a_start_does_not_read_years_of_history(api: Api) -> None:
 
     api.routes["GET", "/pipelines/p1/executions"] = old
     intent = {"kind": "execution", "marker": "marker-1", "since": time.time(), "pipeline_id": "p1"}
-    assert api.client.find_started(intent) == []
+    assert api.client.waits.find_started(intent) == []
     assert len(api.called("GET")) <= 2
     assert api.called("GET")[0].query["$orderby"] == "_requestTimeInMicros desc"
 

@@ -32,16 +32,16 @@ from tests.support.scripted import Scripted
 def test_a_start_whose_answer_was_lost_is_found_again(stand: Stand, client: QuayClient) -> None:
     wanted, other = intent(client), intent(client, archive_url="https://git.example.com/other.tar.gz")
     client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1.4.1", "latest"])
-    assert client.find_started(wanted) == []
+    assert client.waits.find_started(wanted) == []
     stand.fault(method="POST", fault="reset_after")
     with pytest.raises(ServerUnavailableError) as caught:
         client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"])
     assert caught.value.effect is Effect.UNKNOWN
-    (build,) = client.find_started(wanted)
+    (build,) = client.waits.find_started(wanted)
     assert build.outputs["tags"] == ["1.4.2", "latest"]
     assert build.ref["place"] == client.place
     assert ended(client, build).state is ExecutionState.SUCCEEDED
-    assert client.find_started(other) == client.find_started(intent(client)) == []
+    assert client.waits.find_started(other) == client.waits.find_started(intent(client)) == []
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_the_longest_tag_that_quay_keeps_of_a_build_is_found_again(client: QuayC
 def test_a_build_that_is_over_when_it_is_found_again_shows_as_much_as_one_that_was_polled(client: QuayClient) -> None:
     wanted = intent(client)
     build = ended(client, client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1.4.2", "latest"]))
-    assert client.find_started(wanted) == [build]
+    assert client.waits.find_started(wanted) == [build]
     assert build.outputs["image_ref"]
 
 
@@ -118,7 +118,7 @@ def test_equal_builds_are_all_returned_the_oldest_first(client: QuayClient) -> N
     wanted = intent(client, tags=["1"])
     builds = [client.builds.start(SHOP, archive_url=ARCHIVE, tags=["1"]) for _ in range(2)]
     assert found(client, wanted) == [build.id for build in builds]
-    assert not client.is_marked(wanted)
+    assert not client.waits.is_marked(wanted)
 
 
 def scripted_intent(**fields: Any) -> dict[str, Any]:
@@ -128,22 +128,22 @@ def scripted_intent(**fields: Any) -> dict[str, Any]:
 
 def test_a_build_of_a_trigger_is_not_ours(scripted: Scripted) -> None:
     client = scripted_client(scripted, {"builds": [build_json(trigger={"id": "t1", "service": "github"})]})
-    assert client.find_started(scripted_intent()) == []
+    assert client.waits.find_started(scripted_intent()) == []
 
 
 def test_only_builds_since_the_start_are_asked_for(scripted: Scripted) -> None:
     client = scripted_client(scripted, {"builds": []})
-    assert client.find_started(scripted_intent(since=SINCE + 0.7)) == []
+    assert client.waits.find_started(scripted_intent(since=SINCE + 0.7)) == []
     assert scripted.requests[0].query == {"limit": "1000", "since": "1795220295"}
 
 
 def test_too_many_builds_to_distinguish_are_not_taken_for_none(scripted: Scripted) -> None:
     client = scripted_client(scripted, {"builds": [build_json(tags=["other"])] * 1000})
     with pytest.raises(ConflictError, match="too many to find out"):
-        client.find_started(scripted_intent())
+        client.waits.find_started(scripted_intent())
 
 
 def test_a_build_that_does_not_show_its_time_is_not_taken_for_none(scripted: Scripted) -> None:
     client = scripted_client(scripted, {"builds": [build_json(started=None)]})
     with pytest.raises(UnexpectedResponseError, match="build b1 has no time"):
-        client.find_started(scripted_intent())
+        client.waits.find_started(scripted_intent())

@@ -237,7 +237,7 @@ def test_an_archive_url_beyond_ascii_is_sent_as_a_browser_does(
     wanted = intent(client, archive_url=given)
     build = client.builds.start(SHOP, archive_url=given, tags=["1.4.2", "latest"])
     assert client.builds.get(SHOP, build.id)["archive_url"] == sent
-    assert [each.id for each in client.find_started(wanted)] == [build.id]
+    assert [each.id for each in client.waits.find_started(wanted)] == [build.id]
 
 
 def test_a_started_build_has_its_place_and_shows_no_secret(scripted: Scripted) -> None:
@@ -270,13 +270,13 @@ def test_a_start_is_sent_once_whatever_the_answer(scripted: Scripted) -> None:
 )
 def test_a_build_needs_a_cancel_until_it_is_over(scripted: Scripted, status: str, state: str, needed: bool) -> None:
     with scripted_client(scripted) as client:
-        assert client.needs_cancel(Execution(build_ref(), ExecutionState(state), status)) is needed
+        assert client.waits.needs_cancel(Execution(build_ref(), ExecutionState(state), status)) is needed
 
 
 @pytest.mark.parametrize("ref", [tag_ref("1"), scan_ref(tag="1")])
 def test_what_is_no_build_needs_no_cancel(scripted: Scripted, ref: dict[str, str]) -> None:
     with scripted_client(scripted) as client:
-        assert not client.needs_cancel(Execution(ref, ExecutionState.RUNNING, "missing"))
+        assert not client.waits.needs_cancel(Execution(ref, ExecutionState.RUNNING, "missing"))
 
 
 SIGNED = "https://sources.example.com/shop.tar.gz?hm=known-word-of-a-signature&name=shop"
@@ -289,9 +289,9 @@ def test_a_wait_that_knows_no_argument_shows_no_signature_of_the_archive(scripte
     log = {"start": 0, "total": 3, "logs": entries}
     client = scripted_client(scripted, build, log, {"builds": [build]}, log)
     seen = client.observe(build_ref())
-    listed = client.fetch_shared([build_ref(), build_ref("b2")])[0]
+    listed = client.waits.fetch_shared([build_ref(), build_ref("b2")])[0]
     assert isinstance(listed, Execution)
-    lines, _ = client.read_log(build_ref(), 0)
+    lines, _ = client.waits.read_log(build_ref(), 0)
     texts = [str(seen.message), str(listed.message), *lines]
     assert not any("known-word" in text for text in texts)
     assert seen.message == "could not fetch ***: 403: could not fetch ***: 403"

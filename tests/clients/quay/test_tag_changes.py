@@ -244,7 +244,7 @@ class Registry:
         self.rows: list[dict[str, Any]] = []
         self.done: list[tuple[str, str, str | None, str | None, int]] = []
         self.now = 1000
-        self.tags = self
+        self.tags = self.transport = self
 
     def act(self, tag: str, digest: str | None, pause: int) -> None:
         self.now += pause

@@ -156,7 +156,7 @@ def test_a_tag_is_waited_for_until_it_points_to_the_digest(stand: Stand, client:
 def test_a_digest_in_capitals_is_the_same_one(stand: Stand, client: QuayClient, together: bool) -> None:
     digest = stand.push("1.4.2")
     wanted = tag_ref("1.4.2", digest.upper())
-    seen = client.fetch([wanted, tag_ref("stable")])[0] if together else client.observe(wanted)
+    seen = client.waits.fetch([wanted, tag_ref("stable")])[0] if together else client.observe(wanted)
     assert isinstance(seen, Execution)
     assert (seen.state, seen.ref["digest"]) == (ExecutionState.SUCCEEDED, digest)
     assert client.tags.promote(SHOP, "candidate", digest=digest.upper())["manifest_digest"] == digest
@@ -165,7 +165,7 @@ def test_a_digest_in_capitals_is_the_same_one(stand: Stand, client: QuayClient, 
 
 
 def test_a_digest_that_is_none_is_one_waits_own_error(client: QuayClient) -> None:
-    seen = client.fetch([tag_ref("stable", "latest"), tag_ref("stable")])
+    seen = client.waits.fetch([tag_ref("stable", "latest"), tag_ref("stable")])
     assert [type(each) for each in seen] == [BadRequestError, Execution]
 
 

@@ -200,9 +200,9 @@ def test_many_waits_for_approvals_cost_one_list(systems):
     with ServiceStageHook().get_conn() as client:
         ids = [str(each["id"]) for each in client.release_tasks.list()]
         refs = [pending_approval_reference(each) for each in ids]
-        seen = client.fetch(refs)
+        seen = client.waits.fetch(refs)
         assert sorted(str(each.state) for each in seen) == ["queued"] * (len(ids) - 1) + ["succeeded"]
         quiet = [each for each in seen if each.state == "queued"]
         before = len(systems.requests("service_stage"))
-        assert all(now is known for now, known in zip(client.fetch(quiet), quiet, strict=True))
+        assert all(now is known for now, known in zip(client.waits.fetch(quiet), quiet, strict=True))
         assert len(systems.requests("service_stage")) == before + 1
