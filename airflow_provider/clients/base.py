@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
+from airflow_provider.clients.placing import Placing
 from airflow_provider.clients.transport import Transport
 from airflow_provider.clients.urls import place_of
 from airflow_provider.clients.waits import Waits
@@ -15,12 +16,13 @@ class ReleaseClient(ABC):
     """A client of one system: built from plain values, no I/O in its constructor, safe to use from several threads."""
 
     system: ClassVar[str]
+    waits: Waits
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.who = ""
         """The user as which it acts, for people: ``as user release-bot``. Never a secret."""
-        self.waits = Waits(self.system, transport, lambda: self.place)
+        self._placing = Placing(self.system, transport, lambda: self.place)
 
     def __enter__(self) -> Self:
         return self

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from airflow_provider.clients.answers import LONGEST_WORD
+from airflow_provider.clients.placing import Placing
 from airflow_provider.clients.redaction import without_keys
-from airflow_provider.clients.transport import Transport
 from airflow_provider.clients.unforeseen import answers_of
 from airflow_provider.clients.waitable import (
     Found,
@@ -20,36 +19,23 @@ from airflow_provider.clients.waitable import (
     observe_separately,
 )
 from airflow_provider.exceptions import BadRequestError, Call, ConflictError, ReleasePipelineError
-from airflow_provider.execution import Execution, ExecutionRef, Step
-from airflow_provider.storable import Kept, kept
+from airflow_provider.execution import Execution, ExecutionRef
 
-LONGEST_REASON = 2000
-"""Characters of the message of an execution or a step."""
-MOST_STEPS, LONGEST_STEPS = 1000, 200_000
-"""Steps of an execution, and their characters in total: every wait keeps its last observation."""
-UNFINISHED_PARTS, UNFINISHED_CHARACTERS = 1000, 50_000
-"""Limits for the outputs of an execution that has not ended: only those of its end are passed on."""
 MOST_LOG_LINES = 10_000
 
 
 class Waits:
-    """What operators, sensors and triggers need of a client, beside its nouns, whatever they wait for.
+    """What operators, sensors and triggers need of a client, beside its nouns, whatever they wait for."""
 
-    :param place: see :attr:`~airflow_provider.clients.base.ReleaseClient.place`.
-    """
-
-    def __init__(self, system: str, transport: Transport, place: Callable[[], str]) -> None:
-        self._system, self._transport, self._place = system, transport, place
-        self._waitables: dict[str, Waitable] = {}
-
-    def add(self, *waitables: Waitable) -> None:
-        self._waitables |= {each.kind: each for each in waitables}
+    def __init__(self, placing: Placing, *waitables: Waitable) -> None:
+        self._placing, self._system = placing, placing.system
+        self._waitables = {each.kind: each for each in waitables}
 
     def observe(self, ref: ExecutionRef) -> Execution:
         """As :meth:`airflow_provider.clients.base.ReleaseClient.observe`."""
         self.check_place(ref)
         with answers_of(self._system):
-            return self.placed(self._waitable(ref).observe(ref))
+            return self._placing.placed(self._waitable(ref).observe(ref))
 
     def shared_request(self, ref: ExecutionRef) -> str | None:
         """Names the request that observes ``ref`` together with others; ``None`` if it needs one of its own.
@@ -121,19 +107,11 @@ class Waits:
         """
         self.check_place(intent)
         with answers_of(self._system):
-            return [self.placed(each) for each in self._waitable(intent).find_started(intent)]
+            return [self._placing.placed(each) for each in self._waitable(intent).find_started(intent)]
 
     def check_place(self, about: Mapping[str, Any]) -> None:
-        """Refuse a reference or an intent of another system: a small number means something else there.
-
-        :raises ConflictError: names both.
-        """
-        if (there := about.get("place")) and there != self._place():
-            raise ConflictError(
-                f"{about.get('kind')} {about.get('id') or ''} belongs to {there}, but the connection now leads to "
-                f"{self._place()}: nothing was requested or canceled there",
-                call=Call(system=self._system),
-            )
+        """As :meth:`airflow_provider.clients.placing.Placing.check`."""
+        self._placing.check(about)
 
     def is_marked(self, intent: Intent) -> bool:
         """Whether executions of such a start carry its marker: then :meth:`find_started` is reliable at any time."""
@@ -151,7 +129,7 @@ class Waits:
         """
         with answers_of(self._system):
             lines, offset = self._waitable(ref).read_log(ref, offset)
-            return [self._transport.redact(line) for line in without_keys(lines[-MOST_LOG_LINES:])], offset
+            return [self._placing.redact(line) for line in without_keys(lines[-MOST_LOG_LINES:])], offset
 
     def _grouped(
         self, refs: Sequence[ExecutionRef], found: dict[int, Found]
@@ -192,41 +170,13 @@ class Waits:
         """What a wait gets whose last observation is ``seen``: the same object if nothing has changed."""
         if found is seen or isinstance(found, ReleasePipelineError):
             return found
-        placed = self.placed(found)
+        placed = self._placing.placed(found)
         return seen if seen and seen.revision == placed.revision else placed
-
-    def placed(self, execution: Execution) -> Execution:
-        """The execution as the client returns it: with its place, and with short texts that show no secrets."""
-        if execution.revision:
-            # It was returned before.
-            return execution
-        if "place" not in execution.ref:
-            execution.ref = {**execution.ref, "place": self._place()}
-        redact = self._transport.redact
-        execution.status = redact(execution.status, LONGEST_WORD)
-        if execution.outputs and not isinstance(execution.outputs, Kept):
-            limits = () if execution.state.is_terminal else (UNFINISHED_PARTS, UNFINISHED_CHARACTERS)
-            execution.outputs = kept(execution.outputs, *limits)
-        if execution.message is not None:
-            execution.message = redact(execution.message, LONGEST_REASON)
-        if execution.steps:
-            execution.steps = tuple(self._shown_steps(execution.steps[:MOST_STEPS]))
-        return execution.revised()
-
-    def _shown_steps(self, steps: Iterable[Step]) -> Iterator[Step]:
-        redact, left = self._transport.redact, LONGEST_STEPS
-        for step in steps:
-            message = None if step.message is None else redact(step.message, LONGEST_REASON)
-            shown = Step(redact(step.name, LONGEST_WORD), redact(step.status, LONGEST_WORD), message, step.state)
-            left -= sum(len(text or "") for text in shown[:3])
-            if left < 0:
-                return
-            yield shown
 
     def _errors_of_other_systems(self, refs: Sequence[ExecutionRef]) -> dict[int, ConflictError]:
         """By index, the errors of references of other systems."""
         named = {named for ref in refs if (named := ref.get("place"))}
-        if not named or named == {self._place()}:
+        if not named or named == {self._placing.place()}:
             return {}
         errors = {}
         for index, ref in enumerate(refs):

@@ -24,11 +24,12 @@ from airflow_provider.clients.auth import HeaderAuth, NoAuth
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.clients.listing import EndlessListError
 from airflow_provider.clients.one_at_a_time import one_at_a_time
+from airflow_provider.clients.placing import MOST_STEPS
 from airflow_provider.clients.quay import QuayClient
 from airflow_provider.clients.reading import LARGE
 from airflow_provider.clients.service_stage import ServiceStageClient
 from airflow_provider.clients.transport import Transport
-from airflow_provider.clients.waits import MOST_LOG_LINES, MOST_STEPS
+from airflow_provider.clients.waits import MOST_LOG_LINES
 from airflow_provider.core.waiting import Wait
 from airflow_provider.exceptions import (
     BadRequestError,

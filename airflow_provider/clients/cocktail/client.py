@@ -14,6 +14,7 @@ from airflow_provider.clients.cocktail.run_waits import BuildRunWaits
 from airflow_provider.clients.cocktail.runs import Runs
 from airflow_provider.clients.cocktail.wire import Wire, unavailable
 from airflow_provider.clients.transport import TransportOptions
+from airflow_provider.clients.waits import Waits
 from airflow_provider.exceptions import ReleasePipelineError
 
 
@@ -58,9 +59,9 @@ class CocktailClient(ReleaseClient):
             options=options,
         )
         super().__init__(wire.transport)
-        self.builds = Builds(wire, self.waits.placed)
+        self.builds = Builds(wire, self._placing.placed)
         self.runs = Runs(wire)
-        self.waits.add(BuildRunWaits(wire, self.runs))
+        self.waits = Waits(self._placing, BuildRunWaits(wire, self.runs))
 
     @property
     def place(self) -> str:

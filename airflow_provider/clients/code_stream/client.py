@@ -27,6 +27,7 @@ from airflow_provider.clients.code_stream.reruns import Reruns
 from airflow_provider.clients.code_stream.resources import CloneableResource, PatchableResource, Resource
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.transport import TransportOptions
+from airflow_provider.clients.waits import Waits
 from airflow_provider.exceptions import NotFoundError
 
 
@@ -75,13 +76,13 @@ class CodeStreamClient(ReleaseClient):
             options=options,
         )
         super().__init__(wire.transport)
-        self.executions = Executions(wire, self.waits.placed)
-        self.pipelines = Pipelines(wire, self.waits.placed)
+        self.executions = Executions(wire, self._placing.placed)
+        self.pipelines = Pipelines(wire, self._placing.placed)
         self.events = Events(wire)
         execution_waits = ExecutionWaits(wire, self.executions)
         reruns = RerunSearch(wire, self.events, self.executions, execution_waits)
         self.reruns = Reruns(wire, self.events, self.executions, reruns)
-        self.approvals = Approvals(wire, self.executions, execution_waits, self.waits.placed)
+        self.approvals = Approvals(wire, self.executions, execution_waits, self._placing.placed)
         self.endpoints = Endpoints(wire)
         self.custom_integrations = CustomIntegrations(wire)
         self.variables: Resource[Variable] = Resource(wire, "/variables")
@@ -89,7 +90,8 @@ class CodeStreamClient(ReleaseClient):
         self.registry_webhooks: PatchableResource[Webhook] = PatchableResource(wire, "/registry-webhooks")
         self.gerrit_listeners = GerritListeners(wire)
         self.gerrit_triggers: CloneableResource[GerritTrigger] = CloneableResource(wire, "/gerrit-triggers")
-        self.waits.add(
+        self.waits = Waits(
+            self._placing,
             execution_waits,
             RerunWaits(wire, self.events, reruns, execution_waits),
             EventWaits(wire),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 from airflow_provider.clients.code_stream.event_document import delivery_error, event_time, linked_execution, shown
 from airflow_provider.clients.code_stream.fields import Json, id_of
 from airflow_provider.clients.code_stream.references import SYSTEM
+from airflow_provider.clients.placing import LONGEST_REASON
 from airflow_provider.clients.times import from_epoch
-from airflow_provider.clients.waits import LONGEST_REASON
 from airflow_provider.core.changes import NEW, Change, Lane, Reading
 from airflow_provider.core.durations import DURATIONS
 from airflow_provider.storable import bounded, storable

@@ -19,6 +19,7 @@ from airflow_provider.clients.quay.tag_waits import TagWaits
 from airflow_provider.clients.quay.tags import Tags
 from airflow_provider.clients.quay.wire import INSUFFICIENT_SCOPE, Wire
 from airflow_provider.clients.transport import TransportOptions
+from airflow_provider.clients.waits import Waits
 from airflow_provider.exceptions import PermissionDeniedError, UnexpectedResponseError
 
 
@@ -49,12 +50,13 @@ class QuayClient(ReleaseClient):
         doubts = Doubts()
         self.repositories = Repositories(wire)
         self.notifications = Notifications(wire, self.repositories)
-        self.builds = Builds(wire, doubts, self.waits.placed)
+        self.builds = Builds(wire, doubts, self._placing.placed)
         self.tags = Tags(wire)
         self.manifests = Manifests(wire)
         self.labels = Labels(wire)
         self.scans = Scans(wire)
-        self.waits.add(
+        self.waits = Waits(
+            self._placing,
             BuildWaits(wire, self.builds, doubts),
             TagWaits(wire, self.tags),
             ScanWaits(wire, scans=self.scans, manifests=self.manifests, tags=self.tags),

@@ -20,6 +20,7 @@ from airflow_provider.clients.service_stage.release_waits import ReleaseWaits
 from airflow_provider.clients.service_stage.releases import Releases
 from airflow_provider.clients.service_stage.wire import Wire
 from airflow_provider.clients.transport import Transport, TransportOptions
+from airflow_provider.clients.waits import Waits
 
 
 class ServiceStageClient(ReleaseClient):
@@ -80,11 +81,15 @@ class ServiceStageClient(ReleaseClient):
         self._wire = wire = Wire(transport, learn_project_id, ui_url)
         self.release_tasks = tasks = ReleaseTasks(wire)
         observer = ReleaseObserver(wire, tasks)
-        self.releases = Releases(wire, tasks, observer, placed=self.waits.placed, check_place=self.waits.check_place)
+        self.releases = Releases(wire, tasks, observer, placed=self._placing.placed, check_place=self._placing.check)
         self.approvals = Approvals(tasks, self.releases, observer, observe=self.observe)
         self.release_plans = ReleasePlans(wire)
         self.components = Components(wire)
-        self.waits.add(ReleaseWaits(wire, tasks, self.releases, observer), ApprovalWaits(wire, tasks, observer))
+        self.waits = Waits(
+            self._placing,
+            ReleaseWaits(wire, tasks, self.releases, observer),
+            ApprovalWaits(wire, tasks, observer),
+        )
 
     @property
     def project_id(self) -> str:
