@@ -150,7 +150,8 @@ def test_whoever_waits_for_a_failing_login_gets_its_error_and_does_not_repeat_it
         return caught.value
 
     with ThreadPoolExecutor(POLLS) as threads:
-        assert len({id(each) for each in threads.map(ask, range(POLLS))}) == POLLS
+        errors = list(threads.map(ask, range(POLLS)))
+    assert len(set(map(id, errors))) == POLLS
     assert len(counted) == 1
 
 

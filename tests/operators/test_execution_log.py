@@ -26,6 +26,7 @@ class SlowLog:
 
     def __init__(self) -> None:
         self.may_arrive = Event()
+        self.waits = self
 
     def read_log(self, ref: dict[str, Any], offset: int) -> tuple[list[str], int]:
         self.may_arrive.wait(FOREVER)

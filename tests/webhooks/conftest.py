@@ -21,11 +21,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from airflow_provider.webhooks import app as webhook_app
 from airflow_provider.webhooks import clients, counting, handling
 from airflow_provider.webhooks.endpoints import PREFIX
+from tests.support import secrets
 from tests.support.airflow_runs import make_known, prepare_database
 from tests.support.until import until
 
-SECRET = "known-secret-of-a-webhook-0000000001"
-SECOND = "known-secret-of-a-webhook-0000000002"
+SECRET, SECOND = (f"{secrets.OF_WEBHOOKS}-000000000{number}" for number in (1, 2))
 _RECORDING = Path(__file__).parents[1] / "sandbox" / "data" / "quay_webhooks.jsonl"
 RECORDED = [json.loads(line) for line in _RECORDING.read_text().splitlines()]
 """What a real Quay has sent."""
