@@ -65,8 +65,8 @@ def let_end(progress: Progress, record: StartRecord) -> Program[None]:
     while True:
         seen = None
         try:
-            seen = yield from observe_or_raise(progress, ref)
-            seen = yield from settled(progress, seen)
+            seen = yield from observe_or_raise(progress, record, ref)
+            seen = yield from settled(progress, record, seen)
             is_over = seen is None or not progress.is_unfinished(seen)
             # An execution that cannot be canceled was left to a person, who has cleared the task again.
             is_left = GUESS in ref or not progress.policy.is_known(ref)

@@ -41,7 +41,7 @@ def end_at_deadline(progress: Progress, record: StartRecord, outcome: Outcome) -
     summary = f"{name_of(ref)} did not finish within {policy.timeout or 0:g} s"
     try:
         seen: Execution = yield Observe(ref)
-        if ended := last.update((yield from settled(progress, seen)) or seen, progress.now):
+        if ended := last.update((yield from settled(progress, record, seen)) or seen, progress.now):
             return ended
         ref = last.ref
     except ReleasePipelineError as error:

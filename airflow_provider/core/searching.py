@@ -19,10 +19,10 @@ from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
 Filter = Callable[[Execution], bool]
 
 
-def observe(progress: Progress, ref: ExecutionRef) -> Program[Execution | None]:
-    """Poll an execution; ``None`` if it is gone. If the system cannot answer now, its state is unknown."""
+def observe(progress: Progress, record: StartRecord, ref: ExecutionRef) -> Program[Execution | None]:
+    """Poll what was started; ``None`` if it is gone. If the system cannot answer now, its state is unknown."""
     try:
-        return (yield from observe_or_raise(progress, ref))
+        return (yield from observe_or_raise(progress, record, ref))
     except ReleasePipelineError as error:
         if error.effect is Effect.REFUSED:
             raise
@@ -30,11 +30,22 @@ def observe(progress: Progress, ref: ExecutionRef) -> Program[Execution | None]:
         return Execution(ref, ExecutionState.UNKNOWN, "not seen yet")
 
 
-def observe_or_raise(progress: Progress, ref: ExecutionRef) -> Program[Execution | None]:
-    """Poll an execution; ``None`` if it is gone.
+def observe_or_raise(progress: Progress, record: StartRecord, ref: ExecutionRef) -> Program[Execution | None]:
+    """Poll what was started; ``None`` if it is gone.
 
     :raises ReleasePipelineError: the poll failed.
     """
+    seen = yield from _observe_until_gone(progress, ref)
+    if seen is None and progress.policy.is_marked(record.intent):
+        # A gateway that is being reconfigured may find nothing either: a list by the marker knows better.
+        listed: list[Execution] = yield Find(record.intent)
+        seen = next((each for each in listed if each.id == ref.get("id")), None)
+    if seen is None:
+        yield Log([warning(f"What this task started is gone: {record.name}")])
+    return seen
+
+
+def _observe_until_gone(progress: Progress, ref: ExecutionRef) -> Program[Execution | None]:
     end = progress.now + DURATIONS.gone_after
     while True:
         asked = progress.now
@@ -45,12 +56,11 @@ def observe_or_raise(progress: Progress, ref: ExecutionRef) -> Program[Execution
             if not is_the_systems_own(error):
                 raise
             if asked >= end:
-                yield Log([warning(f"What this task started is gone: {error}")])
                 return None
         yield Pause(DURATIONS.not_found_pause)
 
 
-def settled(progress: Progress, seen: Execution | None) -> Program[Execution | None]:
+def settled(progress: Progress, record: StartRecord, seen: Execution | None) -> Program[Execution | None]:
     """An execution as it was just seen or, if the system may yet take back its end, as it is some seconds later.
 
     A client believes any end of an execution that it has not seen unfinished, as in the process of a new attempt.
@@ -60,7 +70,7 @@ def settled(progress: Progress, seen: Execution | None) -> Program[Execution | N
     if seen is None or not seen.state.is_terminal or not (pause := progress.policy.settling_of(seen)):
         return seen
     yield Pause(pause)
-    return (yield from observe(progress, seen.ref))
+    return (yield from observe(progress, record, seen.ref))
 
 
 def search(

@@ -141,7 +141,7 @@ def search_after_pause(progress: Progress, record: StartRecord) -> Program[Execu
 def _choose_settled(progress: Progress, record: StartRecord, found: list[Execution]) -> Program[Execution | None]:
     """Choose as :func:`choose`; an execution that has failed since the start was sent may still be rolled back."""
     chosen = yield from choose(progress, record, found)
-    return (yield from settled(progress, chosen)) or chosen
+    return (yield from settled(progress, record, chosen)) or chosen
 
 
 def pause_before_another_send(

@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider.core import lines
 from airflow_provider.core.approving import Ended
 from airflow_provider.core.cleanup import end_cleared, let_end
-from airflow_provider.core.commands import Ask, Defer, Find, Log, Pause, Program, TakeAnswer
+from airflow_provider.core.commands import Ask, Defer, Log, Pause, Program, TakeAnswer
 from airflow_provider.core.concluding import end_record
 from airflow_provider.core.durations import DURATIONS, MOST_CRASHES
 from airflow_provider.core.generation import Relation, ambiguity, relation_since
@@ -138,12 +138,8 @@ class Start(Progress):
                 yield not_found(record)
         else:
             self.enter(State.OBSERVING)
-            seen = yield from observe(self, record.ref)
-            if seen is None and self.policy.is_marked(record.intent):
-                # A gateway that is being reconfigured may find nothing either: a list by the marker knows better.
-                listed: list[Execution] = yield Find(record.intent)
-                seen = next((each for each in listed if each.id == record.ref["id"]), None)
-        seen = yield from settled(self, seen)
+            seen = yield from observe(self, record, record.ref)
+        seen = yield from settled(self, record, seen)
         if seen is None or seen.state in (ExecutionState.FAILED, ExecutionState.CANCELED):
             yield from self.note_end(record, seen)
             self._respect_decision(record)
@@ -188,8 +184,8 @@ class Start(Progress):
     def _continue_waiting(self) -> Program[dict[str, Any]]:
         """After a deferral that ended although the execution has not."""
         record = self.own_record()
-        seen = yield from observe(self, record.ref or {})
-        seen = yield from settled(self, seen)
+        seen = yield from observe(self, record, record.ref or {})
+        seen = yield from settled(self, record, seen)
         if seen is None:
             raise self.error(NotFoundError, f"{record.name} is gone")
         self.enter(State.WAITING)

@@ -66,7 +66,8 @@ def _below(value: Any, key: str) -> Iterator[Told]:
 
 
 def _last(link: str) -> str:
-    return urlsplit(link).path.rstrip("/").rpartition("/")[2]
+    # Not urlsplit, which leaves out line feeds.
+    return link.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
 def _is_named(told: Told, name: str) -> bool:

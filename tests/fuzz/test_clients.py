@@ -27,6 +27,7 @@ from airflow_provider.clients.code_stream import execution_document
 from airflow_provider.clients.decoding import DEEPEST
 from airflow_provider.clients.quay import build_waits
 from airflow_provider.clients.quay.build_starts import BuildSource
+from airflow_provider.clients.quay.tag_history import History
 from airflow_provider.clients.redaction import LONGEST_TEXT
 from airflow_provider.clients.service_stage import release_observer
 from airflow_provider.exceptions import Effect, ReleasePipelineError
@@ -187,7 +188,7 @@ def check_sound(value: Any, depth: int = 0) -> None:
     elif isinstance(value, ReleasePipelineError):
         check_error(value)
     else:
-        assert callable(value) or isinstance(value, (datetime, timedelta))
+        assert callable(value) or isinstance(value, (datetime, timedelta, History))
 
 
 def check_error(error: ReleasePipelineError) -> None:
@@ -227,7 +228,7 @@ def run(system: System, url: str, server: Any, draw: st.DrawFn) -> None:
             found = calls[name](**given_arguments)
             if inspect.isgenerator(found):
                 found = list(found)
-            if name in ("fetch_shared", "fetch"):
+            if name in ("waits.fetch_shared", "waits.fetch"):
                 found = [_observe(each) if callable(each) else each for each in found]
         except ReleasePipelineError as error:
             event("error")

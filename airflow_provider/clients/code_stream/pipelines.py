@@ -20,6 +20,7 @@ from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.urls import path
 from airflow_provider.exceptions import BadRequestError, Call, Effect, NotFoundError, UnexpectedResponseError
 from airflow_provider.execution import Execution
+from airflow_provider.storable import storable_text
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -67,7 +68,7 @@ class Pipelines(CloneableResource[Pipeline]):
 
     def intent(self, pipeline_id: str) -> dict[str, str]:
         """What ``find_started`` must know about a run, besides its marker."""
-        return {"kind": EXECUTION, "pipeline_id": pipeline_id}
+        return {"kind": EXECUTION, "pipeline_id": storable_text(pipeline_id)}
 
     def find(self, name_or_id: str, project: str | None = None) -> Pipeline:
         """The one enabled pipeline of this name or id.

@@ -138,6 +138,8 @@ class Releases:
         :raises ConflictError: it is not known whether it is still the latest; or it is of another system.
         """
         self._check_place(ref)
+        if ref.get("kind") != RELEASE:
+            raise self._wire.bad_request(f"only a release can be stopped, got a reference to {ref.get('kind')!r}")
         return self._placed(self._stop(ref))
 
     def intent(self, name_or_id: str, action: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.clients.service_stage import ServiceStageClient
+from airflow_provider.clients.service_stage.references import pending_approval_reference
 from airflow_provider.exceptions import (
     BadRequestError,
     ConflictError,
@@ -14,7 +15,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.execution import Execution, ExecutionState
 from tests.support.scripted import Received
-from tests.support.service_stage_gateway import JUST_NOW, TRIGGERED, Gateway, connected, release_ref
+from tests.support.service_stage_gateway import JUST_NOW, PIPELINE, TRIGGERED, Gateway, connected, release_ref
 
 # Canceling
 
@@ -249,4 +250,10 @@ def test_what_cannot_be_canceled_is_not(client: ServiceStageClient, gateway: Gat
     client.cancel(release_ref(action="stop"), "timeout")
     with pytest.raises(BadRequestError):
         client.cancel(release_ref(""), "timeout")
+    assert gateway.sent == []
+
+
+def test_only_a_release_is_stopped(client: ServiceStageClient, gateway: Gateway) -> None:
+    with pytest.raises(BadRequestError, match="only a release can be stopped, got a reference to 'approval'"):
+        client.releases.stop(pending_approval_reference(PIPELINE))
     assert gateway.sent == []

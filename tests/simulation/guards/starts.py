@@ -206,8 +206,8 @@ GUARDS = (
     core(
         "a marked execution that is not found is looked for in a list before another one is started",
         "",
-        "starting:Start._adopt",
-        "if seen is None and self.policy.is_marked(record.intent):",
+        "searching:observe_or_raise",
+        "if seen is None and progress.policy.is_marked(record.intent):",
         "if False:",
     ),
     core(
