@@ -57,7 +57,7 @@ class Start(Progress):
     def finish(self, outcome: Outcome) -> Program[dict[str, Any]]:
         """Resumed because the wait in the triggerer ended."""
         with _Failing(self):
-            if _is_unfinished(outcome):
+            if _is_unfinished(outcome) or self._may_still_be_there(outcome):
                 return (yield from self._continue_waiting())
             return (yield from self._conclude(outcome))
 
@@ -65,7 +65,7 @@ class Start(Progress):
         """Resumed because a person answered, or an answer is no longer needed."""
         with _Failing(self):
             outcome = yield from self._take_answer(self.own_record(), event)
-            if outcome and not _is_unfinished(outcome):
+            if outcome and not _is_unfinished(outcome) and not self._may_still_be_there(outcome):
                 return (yield from self._conclude(outcome))
             return (yield from self._continue_waiting())
 
@@ -183,29 +183,40 @@ class Start(Progress):
 
     def _continue_waiting(self) -> Program[dict[str, Any]]:
         """After a deferral that ended although the execution has not."""
-        record = self.own_record()
+        seen = yield from self._observe_again(self.own_record())
+        self.enter(State.WAITING)
+        return (yield from self._wait(seen))
+
+    def _observe_again(self, record: StartRecord) -> Program[Execution]:
         seen = yield from observe(self, record, record.ref or {})
         seen = yield from settled(self, record, seen)
         if seen is None:
             raise self.error(NotFoundError, f"{record.name} is gone")
-        self.enter(State.WAITING)
-        return (yield from self._wait(seen))
+        return seen
+
+    def _may_still_be_there(self, outcome: Outcome) -> bool:
+        """Whether a wait ended because its execution was not found, which a list by its marker may yet show."""
+        is_missing = outcome.ending is Ending.LOST and outcome.cause == NotFoundError.__name__
+        record = self.own_record()
+        return is_missing and bool(record.ref) and self.policy.is_marked(record.intent)
 
     def _wait(self, seen: Execution) -> Program[dict[str, Any]]:
         record = self.own_record()
         self._may_defer = self.policy.deferrable and record.crashes <= MOST_CRASHES
         if self.policy.approve and not self._may_defer:
             yield Log([lines.answers_no_longer_count(record.crashes)])
-        wait = Wait(
-            seen.ref,
-            self.policy.poll_interval,
-            self.deadline(record),
-            self.policy.fail_on_waiting,
-            begun=Begun(record.started),
-        )
-        outcome = yield from watch(self, wait, seen, has_log=self.policy.has_log, after_poll=self._remember_or_defer)
-        yield from self._remember_new_reference(record, wait)
-        return (yield from self._conclude(outcome))
+        begun = Begun(record.started)
+        while True:
+            wait = Wait(
+                seen.ref, self.policy.poll_interval, self.deadline(record), self.policy.fail_on_waiting, begun=begun
+            )
+            outcome = yield from watch(
+                self, wait, seen, has_log=self.policy.has_log, after_poll=self._remember_or_defer
+            )
+            yield from self._remember_new_reference(record, wait)
+            if not self._may_still_be_there(outcome):
+                return (yield from self._conclude(outcome))
+            begun, seen = wait.begun, (yield from self._observe_again(record))
 
     def _remember_new_reference(self, record: StartRecord, wait: Wait) -> Program[None]:
         """A reference may become more exact during the wait: a rerun now names its execution."""

@@ -427,7 +427,10 @@ class Wait:
             return Outcome(Ending.DEADLINE, known, cause=type(error).__name__, error=str(error))
         if now - self.failing_since >= DURATIONS.error_budget:
             summary = f"all polls failed for {DURATIONS.error_budget:.0f} s, the last one with: {error}"
-            return Outcome(Ending.LOST, known, cause=type(error).__name__, error=summary)
+            # A gateway that does not find the system says nothing about the execution.
+            is_outage = isinstance(error, NotFoundError) and not is_missing
+            cause = ServerUnavailableError if is_outage else type(error)
+            return Outcome(Ending.LOST, known, cause=cause.__name__, error=summary)
         self._remind(now, error)
         return None
 

@@ -73,7 +73,7 @@ def _last(link: str) -> str:
 def _is_named(told: Told, name: str) -> bool:
     """Whether an object of Code Stream has this id, which may be in its link only."""
     own = told.text("id") or _last(told.text("_link"))
-    return own.casefold() == name.casefold() or (not own and bool(told.key) and _last(told.key) == name)
+    return own.casefold() == name.strip().casefold() or (not own and bool(told.key) and _last(told.key) == name)
 
 
 def _pipeline_execution(found: Execution, told: Told) -> bool:

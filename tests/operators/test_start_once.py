@@ -23,7 +23,9 @@ from airflow_provider.task_instances import task_state
 from airflow_provider.triggers import execution
 from tests.chaos.vendors import ENDED
 from tests.conftest import SPEED
+from tests.support.airflow_runs import run_task
 from tests.support.attempts import WorkerKilled
+from tests.support.meanwhile import meanwhile
 from tests.support.patching import patched
 from tests.support.story import EVERY_STARTER, SLOW, STARTERS, Story, terminate
 from tests.support.until import until
@@ -280,6 +282,41 @@ def test_what_a_gateway_may_have_said_is_gone_only_if_no_list_shows_its_marker(s
     systems.fault(STARTERS[starter].system, "status", method="GET", path=path, status=404, body=body, times=8)
     assert story.attempt().state == "deferred"
     assert story.seen() == ONE_START
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_gateway_that_finds_nothing_for_a_while_ends_no_wait(systems, deferrable, mocker):
+    mocker.patch.object(DURATIONS, "gone_after", 0.2)
+    mocker.patch.object(DURATIONS, "not_found_pause", 0.1)
+    systems.reset(speed=SLOW)
+    starter = STARTERS["code_stream pipeline"]
+    before = systems.executions(starter.system)
+    systems.fault(starter.system, "status", method="GET", path=starter.poll, status=404, times=20)
+
+    def finish() -> bool:
+        (execution,) = [each for each in systems.executions(starter.system) if each not in before] or [None]
+        is_over = len(systems.requests(starter.system, "GET", starter.poll)) > 20
+        if execution and is_over:
+            systems.force(starter.system, execution["id"], "COMPLETED")
+        return bool(execution and is_over)
+
+    with meanwhile(finish):
+        ended = run_task(lambda: starter.build(systems, task_id="release", poll_interval=0.1, deferrable=deferrable))
+    assert (ended.error, ended.state) == (None, "success")
+
+
+@pytest.mark.parametrize("body", [None, {"message": "no Route matched with those values"}])
+def test_what_a_gateway_does_not_find_is_canceled_before_a_cleared_task_starts_anew(systems, body, mocker):
+    mocker.patch.object(DURATIONS, "gone_after", 0.2)
+    mocker.patch.object(DURATIONS, "not_found_pause", 0.1)
+    systems.reset(speed=SLOW)
+    starter = STARTERS["code_stream pipeline"]
+    story = Story(systems, starter, deferrable=True)
+    story.attempt_and_die(remembered=True)
+    story.task.clear()
+    systems.fault(starter.system, "status", method="GET", path=starter.poll, status=404, body=body, times=8)
+    assert story.attempt().state == "deferred"
+    assert story.seen() == {"starts": 2, "cancels": 1}
 
 
 @pytest.mark.parametrize("deferrable", [False, True])

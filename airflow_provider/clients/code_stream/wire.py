@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar, Unpack
+from urllib.parse import quote
 
 from airflow_provider.clients.answers import HttpAnswer, VendorError, read_common_error
 from airflow_provider.clients.code_stream.fields import Json, secrets_in
@@ -69,7 +70,7 @@ class Wire:
 
     def page_of(self, execution_id: str) -> str:
         """The link to an execution, for a person."""
-        return self._ui_url.replace("{id}", execution_id)
+        return self._ui_url.replace("{id}", quote(execution_id, safe="", errors="replace"))
 
     def bad_request(self, summary: str) -> BadRequestError:
         """An error about an argument, found before anything was sent."""
