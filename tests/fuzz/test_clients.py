@@ -54,7 +54,7 @@ fuzzed = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-NOT_CALLS = {"close", "bad_request"}
+NOT_CALLS = {"close", "bad_request", "add"}
 STARTS = {
     "pipelines.run",
     "events.rerun",
@@ -227,7 +227,7 @@ def run(system: System, url: str, server: Any, draw: st.DrawFn) -> None:
             found = calls[name](**given_arguments)
             if inspect.isgenerator(found):
                 found = list(found)
-            if name in ("fetch_shared", "fetch"):
+            if name in ("waits.fetch_shared", "waits.fetch"):
                 found = [_observe(each) if callable(each) else each for each in found]
         except ReleasePipelineError as error:
             event("error")
