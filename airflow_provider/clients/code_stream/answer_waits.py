@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
-from airflow_provider.clients.code_stream.approval_list import asked_for, pending_operations
+from airflow_provider.clients.code_stream.approval_list import asked_for, checked, pending_operations
 from airflow_provider.clients.code_stream.approvals import Approvals
 from airflow_provider.clients.code_stream.fields import Document, id_of
 from airflow_provider.clients.code_stream.references import ANSWER
@@ -29,7 +29,7 @@ class AnswerWaits(Waitable):
         self._wire, self._approvals = wire, approvals
 
     def observe(self, ref: ExecutionRef) -> Execution:
-        return self._judged(ref, self._approvals.get(ref["id"]))
+        return self._judged(ref, checked(self._wire, ref, self._approvals.get(ref["id"])))
 
     def group(self, ref: ExecutionRef) -> str | None:
         return "answers"

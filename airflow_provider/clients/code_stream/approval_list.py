@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from airflow_provider.clients.answers import LONGEST_WORD
 from airflow_provider.clients.code_stream.fields import (
     Document,
     Documents,
@@ -33,6 +34,18 @@ def pending_operations(wire: Wire) -> Documents:
 def operation_for(pending: Iterable[Document], ref: ExecutionRef) -> Document | None:
     """The first one for which an execution, or a pipeline, waits."""
     return next((each for each in pending if _is_for(each, ref)), None)
+
+
+def checked(wire: Wire, ref: ExecutionRef, operation: Document) -> Document:
+    """The user operation that was requested by its id.
+
+    :raises UnexpectedResponseError: it is about another one, or about none, and must not count.
+    """
+    answered = id_of(operation)
+    if answered.casefold() != ref["id"].casefold():
+        shown = wire.transport.redact(answered, LONGEST_WORD) or "none"
+        raise wire.unexpected("/user-operations", f"the answer must be approval {ref['id']}, got {shown}")
+    return operation
 
 
 def asked_for(

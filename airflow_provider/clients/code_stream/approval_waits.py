@@ -6,16 +6,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
 
-from airflow_provider.clients.answers import LONGEST_WORD
 from airflow_provider.clients.code_stream.approval_list import (
     asked_for,
+    checked,
     ended_unasked,
     operation_for,
     pending_operations,
 )
 from airflow_provider.clients.code_stream.approvals import Approvals
 from airflow_provider.clients.code_stream.execution_waits import ExecutionWaits
-from airflow_provider.clients.code_stream.fields import id_of
 from airflow_provider.clients.code_stream.references import APPROVAL, execution_reference
 from airflow_provider.clients.code_stream.wire import Wire
 from airflow_provider.clients.waitable import Found, Intent, Observation, PendingObservation, Waitable
@@ -36,13 +35,7 @@ class ApprovalWaits(Waitable):
 
     def observe(self, ref: ExecutionRef) -> Execution:
         if ref["id"]:
-            operation = self._approvals.get(ref["id"])
-            answered = id_of(operation)
-            if answered.casefold() != ref["id"].casefold():
-                # Its existence is a success: an answer about another one, or about none, must not count.
-                shown = self._wire.transport.redact(answered, LONGEST_WORD) or "none"
-                raise self._wire.unexpected("/user-operations", f"the answer must be approval {ref['id']}, got {shown}")
-            return asked_for(self._wire, ref, operation)
+            return asked_for(self._wire, ref, checked(self._wire, ref, self._approvals.get(ref["id"])))
         if pending := operation_for(pending_operations(self._wire), ref):
             return asked_for(self._wire, ref, pending)
         if awaited := ref.get("execution_id"):

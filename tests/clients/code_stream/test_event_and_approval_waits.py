@@ -9,6 +9,7 @@ from pytest_mock import MockerFixture
 
 from airflow_provider.clients import retries
 from airflow_provider.clients.code_stream import event_waits, execution_updates, execution_watch
+from airflow_provider.exceptions import UnexpectedResponseError
 from airflow_provider.execution import Execution, ExecutionRef
 from tests.support.code_stream_server import SECOND, Clock, Server
 from tests.support.scripted import Scripted
@@ -176,6 +177,17 @@ def test_an_answer_at_the_vendor_shows_by_the_state(scripted: Scripted, clock: C
     assert isinstance(answered, Execution)
     assert (answered.state, answered.status) == (state, status)
     assert waiting is None
+
+
+@pytest.mark.parametrize("kind", ["answer", "approval"])
+@pytest.mark.parametrize("told", [{"id": "op1"}, {"id": None, "_link": None}])
+def test_what_is_about_another_approval_or_none_decides_nothing(
+    scripted: Scripted, kind: str, told: dict[str, Any]
+) -> None:
+    server = Server(scripted)
+    server.rows["op0"] = asked(0, "APPROVED") | told
+    with pytest.raises(UnexpectedResponseError, match=r"the answer must be approval op0, got (op1|none)"):
+        server.client.observe({**answer_to(0), "kind": kind})
 
 
 @pytest.mark.parametrize("said", [{"text": "no"}, ["no"], 5])
