@@ -27,6 +27,7 @@ from airflow_provider.clients.code_stream import execution_document
 from airflow_provider.clients.decoding import DEEPEST
 from airflow_provider.clients.quay import build_waits
 from airflow_provider.clients.quay.build_starts import BuildSource
+from airflow_provider.clients.quay.tag_history import History
 from airflow_provider.clients.redaction import LONGEST_TEXT
 from airflow_provider.clients.service_stage import release_observer
 from airflow_provider.exceptions import Effect, ReleasePipelineError
@@ -117,7 +118,7 @@ def _argument(system: System, call: str, name: str, annotation: Any) -> st.Searc
     if name in ("refs", "known"):
         return st.lists(refs, min_size=1, max_size=4)
     if name in ("ref", "about"):
-        return refs
+        return refs.filter(lambda ref: ref["kind"] == "release") if call.startswith("Releases.") else refs
     if name in ("execution", "approval", "waiting"):
         return refs.map(lambda ref: Execution(ref, ExecutionState.RUNNING, "RUNNING"))
     plausible = PLAUSIBLE.get(name, ())
@@ -186,6 +187,8 @@ def check_sound(value: Any, depth: int = 0) -> None:
             check_sound(item, depth + 1)
     elif isinstance(value, ReleasePipelineError):
         check_error(value)
+    elif isinstance(value, History):
+        check_sound(value.entries, depth + 1)
     else:
         assert callable(value) or isinstance(value, (datetime, timedelta))
 
@@ -235,7 +238,9 @@ def run(system: System, url: str, server: Any, draw: st.DrawFn) -> None:
             check_effect(name, error, server.script.seen)
         else:
             event("answer")
-            check_sound(found)
+            # It only repeats the id that it is given.
+            if name != "pipelines.intent":
+                check_sound(found)
             check_no_wrong_success(found, server.script.seen)
         assert time.monotonic() - began < LONGEST_CALL
     finally:

@@ -24,6 +24,7 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionRef, ExecutionState
+from airflow_provider.storable import storable_text
 
 log = structlog.get_logger(logger_name=__name__)
 
@@ -97,7 +98,7 @@ class Approvals:
             "Release task": f"{text_of(detail, 'name')} ({pipeline_id})".strip(),
             "Description": text_of(detail, "description"),
             "Execution": waiting.id,
-            "Approval": task_name,
+            "Approval": storable_text(task_name),
             "Stage": ", ".join(stage for stage, tasks in stages.items() if task_name in tasks),
             "Stages": ", ".join(stages),
             "Started": waiting.started_at.strftime("%Y-%m-%d %H:%M UTC") if waiting.started_at else None,

@@ -9,6 +9,14 @@ ACTIONS = ("start", "stop", "retry", "approval", "continue", "rollback")
 APPROVAL_TYPES = ("agree", "refuse")
 
 
+def check_action(action: str) -> None:
+    """
+    :raises ValueError: there is no such action.
+    """
+    if action not in ACTIONS:
+        raise ValueError(f"action must be one of {', '.join(ACTIONS)}, got {action!r}")
+
+
 def action_body(
     action: str,
     selected_tasks: Mapping[str, Sequence[str]] | None,
@@ -19,8 +27,7 @@ def action_body(
     """
     :raises ValueError: names the argument that is wrong or does not belong to the action.
     """
-    if action not in ACTIONS:
-        raise ValueError(f"action must be one of {', '.join(ACTIONS)}, got {action!r}")
+    check_action(action)
     if selected_tasks is not None and action != "start":
         raise ValueError(f"selected_tasks is valid only with the action start, got {action}")
     if action != "approval":

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from airflow_provider.clients.rows import Rows
 from airflow_provider.clients.service_stage.documents import ReleaseRecord
 from airflow_provider.clients.service_stage.references import RELEASE, SYSTEM, release_reference
-from airflow_provider.clients.service_stage.release_action import action_body
+from airflow_provider.clients.service_stage.release_action import action_body, check_action
 from airflow_provider.clients.service_stage.release_observer import ReleaseObserver, sighting_of
 from airflow_provider.clients.service_stage.release_records import list_records, published_records
 from airflow_provider.clients.service_stage.release_states import (
@@ -144,8 +144,13 @@ class Releases:
         """What ``find_started`` must know about an action: also what was the case just before.
 
         :return: ``pipeline_id``, ``newest_record`` ("" if there is none), ``status_before`` and others.
+        :raises BadRequestError: there is no such action.
         :raises NotFoundError: as :meth:`ReleaseTasks.find`, like ``ConflictError``.
         """
+        try:
+            check_action(action)
+        except ValueError as error:
+            raise self._wire.bad_request(str(error)) from None
         item = self._tasks.find(name_or_id)
         pipeline_id = str(item["id"])
         return {

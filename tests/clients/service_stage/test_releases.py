@@ -117,6 +117,14 @@ def test_an_id_that_would_reach_another_call_is_refused(
     assert gateway.sent == []
 
 
+def test_an_intent_of_an_unknown_action_is_refused_before_any_request(
+    client: ServiceStageClient, gateway: Gateway
+) -> None:
+    with pytest.raises(BadRequestError, match="action must be one of start"):
+        client.releases.intent(PIPELINE, "begin")
+    assert gateway.sent == []
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "effect", "posts"),
     [
