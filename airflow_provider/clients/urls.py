@@ -47,7 +47,8 @@ def query(params: Params | None) -> str:
 
 def _check_text(name: str, text: str) -> None:
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise BadRequestError(f"{name} must be a text that can be written in UTF-8, got {text!a}")
+        # Not shown: it may be a URL with a secret in it.
+        raise BadRequestError(f"{name} must be a text that can be written in UTF-8")
 
 
 def page(template: str | None, base_url: str, ref: Mapping[str, str], *, whole: Collection[str] = ()) -> str | None:

@@ -23,7 +23,8 @@ from airflow_provider.hooks.connection_fields import (
 
 def _check_header_name(name: str) -> str:
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-        raise ValueError(f"must be the name of an HTTP header, got {name!r}")
+        # Not shown: the value may have been given with it.
+        raise ValueError("must be the name of an HTTP header, such as X-Api-Key")
     return name
 
 

@@ -54,12 +54,14 @@ def check_path(path: str) -> str:
 
 
 def check_template(names: Collection[str], template: str) -> str:
-    """Refuse a link template that identifies no execution.
+    """Refuse a link template that identifies no execution, or holds credentials.
 
     :param names: the placeholders that it may contain besides ``{base}``; it needs one of them.
     """
     if not template.startswith(("http://", "https://", "{base}")):
         raise ValueError("must begin with http://, https:// or {base}")
+    if re.match(r"\w+://[^/]*@", template):
+        raise ValueError("must not contain credentials: everybody sees the link")
     held = set(re.findall(r"\{(\w*)\}", template)) - {"base"}
     if not held or not held <= set(names):
         wanted = " or ".join(f"{{{name}}}" for name in names)

@@ -125,6 +125,10 @@ OF_ONE_SYSTEM: list[tuple[str, str, dict[str, Any]]] = [
         for template in ("javascript:alert('{id}')", "https://ui.example.com/", "{base}/{repository}")
     ),
     *(
+        (system, "extra `ui_url`", {"extra": {"ui_url": f"https://reader:{SECRET}@ui.example.com/{{id}}"}})
+        for system in SYSTEMS
+    ),
+    *(
         ("quay", "extra `ui_url`", {"extra": {"ui_url": template}})
         for template in ("javascript:alert('{id}')", "https://ui.example.com/", "{base}/{repository}/{digest}")
     ),
@@ -165,6 +169,8 @@ OF_ONE_SYSTEM: list[tuple[str, str, dict[str, Any]]] = [
     ("cocktail", "extra `headers`", {"extra": {"headers": {"X Team": "shop"}}}),
     ("cocktail", "extra `headers`", {"extra": {"headers": {"authorization": SECRET}}}),
     ("cocktail", "extra `auth_header`", {"extra": {"auth_header": "X-Token:"}}),
+    ("cocktail", "extra `auth_header`", {"extra": {"auth_header": f"X-Token: {SECRET}"}}),
+    ("cocktail", "extra `headers`", {"extra": {"headers": {f"X-Token: {SECRET}": ""}}}),
 ]
 BAD = [(system, field, change) for system in SYSTEMS for field, change in EVERYWHERE] + OF_ONE_SYSTEM
 

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider.exceptions import (
     AuthenticationError,
+    BadRequestError,
     ServerUnavailableError,
 )
 from tests.support.cocktail_client import TOKEN, Stand, ref, refusal, run_json, scripted_client
@@ -68,3 +69,6 @@ def test_the_secret_in_a_callback_url_is_in_no_error(scripted: Scripted) -> None
             call()
         assert "s3cr3t" not in str(caught.value)
     assert url in secrets
+    with pytest.raises(BadRequestError, match="UTF-8") as refused:
+        client.runs.cancel(7, callback_url=f"{url}\ud800")
+    assert "s3cr3t" not in str(refused.value)
