@@ -189,10 +189,9 @@ class Redactor:
 
     def add_token(self, token: str | None) -> None:
         """Remember a login's token; only the few that were used last are kept."""
-        if token in self._tokens and token != next(reversed(self._tokens), None):
-            with self._lock:
-                self._tokens.pop(token, None)
-                self._tokens[token] = None
+        with self._lock:
+            if token in self._tokens and token != next(reversed(self._tokens)):
+                self._tokens[token] = self._tokens.pop(token)
         self._remember(self._tokens, token, KEPT_TOKENS)
 
     def add_other(self, secret: str | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from pytest_mock import MockerFixture
 from requests.structures import CaseInsensitiveDict
 
 from airflow_provider.clients.answers import HttpAnswer
@@ -247,6 +248,25 @@ def test_only_the_newest_tokens_are_kept_and_the_masker_forgets_the_others() -> 
     assert masked == ["the-password", "token-0097", "token-0098", "token-0099"]
     assert len(masked) == 1 + KEPT_TOKENS
     assert redact("the-password token-0099") == "*** ***"
+
+
+def test_a_token_that_another_thread_adds_meanwhile_does_not_disturb_the_use_of_one(mocker: MockerFixture) -> None:
+    redact = Redactor()
+    redact.add_token("first-token")
+    redact.add_token("second-token")
+    other = threading.Thread(target=redact.add_token, args=("third-token",))
+
+    def reversed_slowly(tokens: dict[str, None]) -> Any:
+        found = reversed(tokens)
+        if not other.ident:
+            other.start()
+            other.join(0.2)
+        return found
+
+    mocker.patch("airflow_provider.clients.redaction.reversed", reversed_slowly, create=True)
+    redact.add_token("first-token")
+    other.join()
+    assert redact("first-token second-token third-token") == "*** *** ***"
 
 
 def test_secrets_that_many_threads_add_at_once_are_all_masked() -> None:
