@@ -71,6 +71,8 @@ def let_end(progress: Progress, record: StartRecord) -> Program[None]:
             # An execution that cannot be canceled was left to a person, who has cleared the task again.
             is_left = GUESS in ref or not progress.policy.is_known(ref)
             if is_over or (is_left and progress.was_resolved(record)):
+                if not is_over:
+                    yield Log([warning(f"Starting anew; {record.name} is left alone, although it has not ended")])
                 progress.enter(State.PREPARING)
                 return
         except ReleasePipelineError as error:
