@@ -8,15 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.sandbox import seed
 from demo.airflow_api import AirflowApi
+from tests.chaos import people
 from tests.chaos.people import TaskInstance
 from tests.e2e.stage import Stage
 from tests.e2e.stage import until as until_soon
 from tests.support.code_stream_tasks import TWO_GATES
 
 APPROVED = "Deploy shop with approval"
+HELD = 15.0
+"""Seconds for which Code Stream holds a request, so that its sender can be killed meanwhile."""
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
@@ -75,6 +80,12 @@ class Asking:
     def _is_asking(self) -> bool:
         return self.state == "deferred" and not self.action()["response_received"]
 
+    def kill_worker(self) -> None:
+        """SIGKILL the process that runs the task's own code."""
+        title = f"airflow worker -- {people.id_of(self.stage.airflow.api, self.ti)}"
+        processes = psutil.process_iter(["cmdline"])
+        next(each for each in processes if (each.info["cmdline"] or [""])[0] == title).kill()
+
     def result(self) -> dict[str, Any]:
         until(lambda: self.state in ("success", "failed"), "it ends")
         assert self.state == "success"
@@ -102,9 +113,26 @@ def state_of(stage: Stage, system: str, execution_id: str) -> str:
 
 
 def answers(stage: Stage) -> list[dict[str, Any]]:
-    """What Code Stream was answered since the last reset."""
-    sent = stage.sandbox.control.requests("code_stream")
-    return [each["body"] for each in sent if each["method"] == "PATCH" and "/user-operations/" in each["path"]]
+    """What Code Stream was answered since the last reset; of a sender who was killed meanwhile, it reads nothing."""
+    return [each["body"] for each in _sent(stage) if each["body"] and each["status"]]
+
+
+def _sent(stage: Stage) -> list[dict[str, Any]]:
+    return stage.sandbox.control.requests("code_stream", "PATCH", "/user-operations/")
+
+
+def approve_and_kill_two_workers(asking: Asking, said: str, by: AirflowApi) -> None:
+    """One dies before it has sent the decision, and one after, but before it knows whether it was accepted."""
+    stage, control = asking.stage, asking.stage.sandbox.control
+    control.fault("code_stream", "latency", method="PATCH", seconds=HELD)
+    asking.answer("Approve", said, by)
+    until(lambda: _sent(stage), "a worker is about to send the decision")
+    asking.kill_worker()
+    # The next one looks before it sends, and again after it.
+    control.fault("code_stream", "latency", method="GET", path="/user-operations/.", after=1, times=100, seconds=HELD)
+    until(lambda: answers(stage), "the decision is sent")
+    asking.kill_worker()
+    control.clear_faults()
 
 
 def start(stage: Stage, dag_id: str, execution_id: str) -> Asking:

@@ -26,6 +26,9 @@ OF_EACH_RUN = {"schedule": None, "params": {"execution_id": ""}}
 with DAG("approvals", **OF_EACH_RUN):
     CodeStreamApprovalOperator(**ASKING, message="from the pipeline")
 
+with DAG("approval_in_the_end", **OF_EACH_RUN):
+    CodeStreamApprovalOperator(**ASKING, retries=3, retry_delay=timedelta(seconds=1))
+
 with DAG("approval_slowly", **OF_EACH_RUN):
     SlowlyDeferring(**ASKING)
 
@@ -48,8 +51,9 @@ GATED = {
     "inputs": {"tag": "1.4.2"},
     "approve": True,
     "poll_interval": 1,
-    "retries": 1,
-    # Airflow 3.3.2 itself fails a task here and there while its API server is slow.
+    # Two for the workers that tests kill, and one more: Airflow 3.3.2 itself fails a task here and there while its API
+    # server is slow.
+    "retries": 3,
     "retry_delay": timedelta(seconds=1),
 }
 OF_A_PIPELINE = {"schedule": None, "params": {"pipeline": "Deploy shop with approval"}}
