@@ -29,6 +29,8 @@ def a_reviewer_answers_over_the_rest_api(stage: Stage) -> None:
     action = asking.action()
     for text in (APPROVED, execution_id, "`tag` = `1.4.2`", "Expires in Code Stream", "Requested by", "Link"):
         assert text in action["body"]
+    for link in asking.links():
+        assert link.startswith(f"{stage.airflow.url}/dags/approvals/runs/")
     asking.answer("Approve", "tests are green")
     result = asking.result()
     assert (result["status"], result["outputs"]["responseMessage"]) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +57,15 @@ class Asking:
         """The required action of the task; empty if there is none."""
         found = self.stage.airflow.api.call("GET", f"{self._path}/hitlDetails")["hitl_details"]
         return dict(found[0]) if found else {}
+
+    def links(self) -> tuple[str, str]:
+        """Where a person is sent by the question, for the log of the task, and by the notification."""
+        of_log = re.search(r"\[log of the task\]\((.*?)\)", self.action()["body"])
+        logged = str(self.stage.airflow.api.log_lines(self.dag_id, self.run_id, "ask", 1))
+        notified = re.search(r"Notified: .*?(http\S*/required_actions)", logged)
+        assert of_log
+        assert notified
+        return of_log[1], notified[1]
 
     def answer(self, option: str, said: str | None = None, by: AirflowApi | None = None) -> None:
         path = f"{self._path}/taskInstances/ask/-1/hitlDetails"
