@@ -49,6 +49,7 @@ class Cluster(Server):
     :param dags: folder of the DAG files.
     :param celery: CeleryExecutor instead of LocalExecutor.
     :param installed: virtual environment whose Airflow runs; default: the one of this process.
+    :param path: below which its UI and API are served, as behind a proxy of many services; begins with a slash.
     :param variables: more environment variables of every component.
     """
 
@@ -59,12 +60,13 @@ class Cluster(Server):
         dags: Path,
         celery: bool = False,
         installed: Path | None = None,
+        path: str = "",
         variables: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home.resolve()
         self._programs = installed / "bin" if installed else Path(sys.executable).parent
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}{path}"
         self.api = AirflowApi(self.url, LOGIN, PASSWORD)
         self._postgres = Postgres()
         self._redis = Redis(self.home / "redis") if celery else None

@@ -11,6 +11,7 @@ from tests.chaos import people
 from tests.e2e.asking import (
     APPROVED,
     answers,
+    approve_and_kill_two_workers,
     as_user,
     at_a_gate,
     cancels,
@@ -28,6 +29,8 @@ def a_reviewer_answers_over_the_rest_api(stage: Stage) -> None:
     action = asking.action()
     for text in (APPROVED, execution_id, "`tag` = `1.4.2`", "Expires in Code Stream", "Requested by", "Link"):
         assert text in action["body"]
+    for link in asking.links():
+        assert link.startswith(f"{stage.airflow.url}/dags/approvals/runs/")
     asking.answer("Approve", "tests are green")
     result = asking.result()
     assert (result["status"], result["outputs"]["responseMessage"]) == (
@@ -73,6 +76,16 @@ def two_people_must_approve_and_nobody_else_may(stage: Stage) -> None:
     assert sent["responseMessage"] == "approved by ada: first; approved by bob: second"
 
 
+def an_answer_outlives_the_workers_that_die_before_and_after_they_sent_it(stage: Stage) -> None:
+    execution_id = execution(stage)
+    asking = start(stage, "approval_in_the_end", execution_id).until_it_asks()
+    approve_and_kill_two_workers(asking, "tests are green", by=as_user(stage, "ada"))
+    assert [(each["by"], each["comment"]) for each in asking.result()["approvals"]] == [("ada", "tests are green")]
+    assert asking.action()["responded_by_user"]["id"] == "ada"
+    until(lambda: state_of(stage, "code_stream", execution_id) == "COMPLETED", "the execution goes on")
+    assert [each["responseMessage"] for each in answers(stage)] == ["approved by ada: tests are green"]
+
+
 def one_task_runs_a_pipeline_past_its_gate(stage: Stage) -> None:
     asking = at_a_gate(stage)
     asking.answer("Approve", "tests are green")
@@ -84,6 +97,17 @@ def one_task_runs_a_pipeline_past_its_gate(stage: Stage) -> None:
     time.sleep(5)
     assert cancels(stage) == [0]
     assert len(answers(stage)) == 1
+
+
+def an_answer_to_a_gate_outlives_the_workers_that_die_before_and_after_they_sent_it(stage: Stage) -> None:
+    asking = at_a_gate(stage)
+    approve_and_kill_two_workers(asking, "tests are green", by=as_user(stage, "ada"))
+    result = asking.result()
+    assert (result["state"], result["outputs"]) == ("succeeded", {"deployed": "1.4.2"})
+    assert [(each["by"], each["comment"]) for each in result["approvals"]] == [("ada", "tests are green")]
+    assert asking.action()["responded_by_user"]["id"] == "ada"
+    assert cancels(stage) == [0]
+    assert [each["responseMessage"] for each in answers(stage)] == ["approved by ada: tests are green"]
 
 
 def a_pipeline_is_canceled_when_its_task_is_marked_failed_while_it_asks(stage: Stage) -> None:
@@ -106,11 +130,13 @@ def a_pipeline_whose_approval_is_rejected_fails_its_task_without_a_retry(stage: 
 
 APPROVALS = [
     a_reviewer_answers_over_the_rest_api,
+    an_answer_outlives_the_workers_that_die_before_and_after_they_sent_it,
     an_answer_before_the_deferral_has_landed_counts,
     two_people_must_approve_and_nobody_else_may,
 ]
 GATES = [
     one_task_runs_a_pipeline_past_its_gate,
+    an_answer_to_a_gate_outlives_the_workers_that_die_before_and_after_they_sent_it,
     a_pipeline_is_canceled_when_its_task_is_marked_failed_while_it_asks,
     a_pipeline_whose_approval_is_rejected_fails_its_task_without_a_retry,
 ]

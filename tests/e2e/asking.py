@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from airflow_provider.clients.code_stream import CodeStreamClient
 from airflow_provider.sandbox import seed
 from demo.airflow_api import AirflowApi
+from tests.chaos import people
 from tests.chaos.people import TaskInstance
 from tests.e2e.stage import Stage
 from tests.e2e.stage import until as until_soon
 from tests.support.code_stream_tasks import TWO_GATES
 
 APPROVED = "Deploy shop with approval"
+HELD = 15.0
+"""Seconds for which Code Stream holds a request, so that its sender can be killed meanwhile."""
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
@@ -52,6 +58,15 @@ class Asking:
         found = self.stage.airflow.api.call("GET", f"{self._path}/hitlDetails")["hitl_details"]
         return dict(found[0]) if found else {}
 
+    def links(self) -> tuple[str, str]:
+        """Where a person is sent by the question, for the log of the task, and by the notification."""
+        of_log = re.search(r"\[log of the task\]\((.*?)\)", self.action()["body"])
+        logged = str(self.stage.airflow.api.log_lines(self.dag_id, self.run_id, "ask", 1))
+        notified = re.search(r"Notified: .*?(http\S*/required_actions)", logged)
+        assert of_log
+        assert notified
+        return of_log[1], notified[1]
+
     def answer(self, option: str, said: str | None = None, by: AirflowApi | None = None) -> None:
         path = f"{self._path}/taskInstances/ask/-1/hitlDetails"
         form = {"chosen_options": [option], "params_input": {self.field: said}}
@@ -74,6 +89,12 @@ class Asking:
     @property
     def _is_asking(self) -> bool:
         return self.state == "deferred" and not self.action()["response_received"]
+
+    def kill_worker(self) -> None:
+        """SIGKILL the process that runs the task's own code."""
+        title = f"airflow worker -- {people.id_of(self.stage.airflow.api, self.ti)}"
+        processes = psutil.process_iter(["cmdline"])
+        next(each for each in processes if (each.info["cmdline"] or [""])[0] == title).kill()
 
     def result(self) -> dict[str, Any]:
         until(lambda: self.state in ("success", "failed"), "it ends")
@@ -102,9 +123,26 @@ def state_of(stage: Stage, system: str, execution_id: str) -> str:
 
 
 def answers(stage: Stage) -> list[dict[str, Any]]:
-    """What Code Stream was answered since the last reset."""
-    sent = stage.sandbox.control.requests("code_stream")
-    return [each["body"] for each in sent if each["method"] == "PATCH" and "/user-operations/" in each["path"]]
+    """What Code Stream was answered since the last reset; of a sender who was killed meanwhile, it reads nothing."""
+    return [each["body"] for each in _sent(stage) if each["body"] and each["status"]]
+
+
+def _sent(stage: Stage) -> list[dict[str, Any]]:
+    return stage.sandbox.control.requests("code_stream", "PATCH", "/user-operations/")
+
+
+def approve_and_kill_two_workers(asking: Asking, said: str, by: AirflowApi) -> None:
+    """One dies before it has sent the decision, and one after, but before it knows whether it was accepted."""
+    stage, control = asking.stage, asking.stage.sandbox.control
+    control.fault("code_stream", "latency", method="PATCH", seconds=HELD)
+    asking.answer("Approve", said, by)
+    until(lambda: _sent(stage), "a worker is about to send the decision")
+    asking.kill_worker()
+    # The next one looks before it sends, and again after it.
+    control.fault("code_stream", "latency", method="GET", path="/user-operations/.", after=1, times=100, seconds=HELD)
+    until(lambda: answers(stage), "the decision is sent")
+    asking.kill_worker()
+    control.clear_faults()
 
 
 def start(stage: Stage, dag_id: str, execution_id: str) -> Asking:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseNotifier
 
+from airflow_provider.notifications import ApprovalNotifier
 from airflow_provider.operators.code_stream import CodeStreamApprovalOperator, CodeStreamRunPipelineOperator
 from airflow_provider.operators.service_stage import ServiceStageApprovalOperator
 
@@ -20,11 +22,25 @@ class SlowlyDeferring(CodeStreamApprovalOperator):
         super().defer(**deferral)
 
 
+class Logged(BaseNotifier):
+    """Writes into the log of the task."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def notify(self, context: Any) -> None:
+        logging.getLogger(__name__).info("Notified: %s", self.text)
+
+
 ASKING = {"task_id": "ask", "execution_id": "{{ params.execution_id }}", "poll_interval": 1}
 OF_EACH_RUN = {"schedule": None, "params": {"execution_id": ""}}
 
 with DAG("approvals", **OF_EACH_RUN):
-    CodeStreamApprovalOperator(**ASKING, message="from the pipeline")
+    CodeStreamApprovalOperator(**ASKING, message="from the pipeline", notifiers=[ApprovalNotifier(Logged)])
+
+with DAG("approval_in_the_end", **OF_EACH_RUN):
+    CodeStreamApprovalOperator(**ASKING, retries=3, retry_delay=timedelta(seconds=1))
 
 with DAG("approval_slowly", **OF_EACH_RUN):
     SlowlyDeferring(**ASKING)
@@ -48,8 +64,9 @@ GATED = {
     "inputs": {"tag": "1.4.2"},
     "approve": True,
     "poll_interval": 1,
-    "retries": 1,
-    # Airflow 3.3.2 itself fails a task here and there while its API server is slow.
+    # Two for the workers that tests kill, and one more: Airflow 3.3.2 itself fails a task here and there while its API
+    # server is slow.
+    "retries": 3,
     "retry_delay": timedelta(seconds=1),
 }
 OF_A_PIPELINE = {"schedule": None, "params": {"pipeline": "Deploy shop with approval"}}

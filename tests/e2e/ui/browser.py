@@ -16,6 +16,8 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
+from demo.airflow_server import LOGIN, PASSWORD
+from tests.support import secrets
 from tests.support.debian import require
 
 PATIENCE = 30.0
@@ -133,3 +135,21 @@ def running_browser(mocker: MockerFixture) -> Iterator[Browser]:
             yield Browser(driver)
         finally:
             driver.quit()
+
+
+@contextmanager
+def signed_in_browser(url: str, mocker: MockerFixture) -> Iterator[Browser]:
+    """Signed in to an Airflow; in the end, no page has shown a secret.
+
+    :param url: of that Airflow.
+    """
+    with running_browser(mocker) as browser:
+        browser.open(f"{url}/connections")
+        browser.find("//input[@name='username']").type(LOGIN)
+        browser.find("//input[@name='password']").type(PASSWORD)
+        browser.find("//button[@type='submit']").click()
+        browser.until(lambda: browser.url().endswith("/connections"), "the page after signing in")
+        yield browser
+        browser.note_page()
+        assert len(browser.pages) > 1
+        assert secrets.found_in(browser.pages) == []

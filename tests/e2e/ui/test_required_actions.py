@@ -8,7 +8,8 @@ import pytest
 
 from tests.e2e.asking import Asking, answers, execution, start, state_of, until
 from tests.e2e.stage import Stage
-from tests.e2e.ui.browser import Browser, Element
+from tests.e2e.ui.browser import Browser
+from tests.e2e.ui.questions import can_be_pressed, press
 
 Picture = Callable[[str], None]
 
@@ -21,19 +22,6 @@ def _fresh(stage: Stage) -> None:
 def open_question(browser: Browser, asking: Asking) -> None:
     url, run_id = asking.stage.airflow.url, asking.run_id
     browser.open(f"{url}/dags/{asking.dag_id}/runs/{run_id}/tasks/ask/required_actions")
-
-
-def press(browser: Browser, option: str) -> None:
-    browser.until(lambda: can_be_pressed(browser, option), f"{option}, ready to be pressed")
-    button(browser, option).click()
-
-
-def can_be_pressed(browser: Browser, option: str) -> bool:
-    return button(browser, option).attribute("disabled") is None
-
-
-def button(browser: Browser, option: str) -> Element:
-    return browser.find(f"//button[@data-testid='hitl-option-{option}']")
 
 
 def test_a_reviewer_reads_what_is_asked_and_approves_with_a_comment(
