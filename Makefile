@@ -47,7 +47,7 @@ chaos: $(CHAOS)/.installed ## kill Airflow's processes during releases, and acco
 simulate: $(INSTALLED) ## simulate many lives of a task in virtual time; LIVES=n, SEED=n, ARGS=--guards
 	@exec $(BIN)/python -m tests.simulation $(if $(LIVES),--lives $(LIVES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-fuzz: $(INSTALLED) ## test every call of the clients with very many broken answers; EXAMPLES=n (100000: half an hour)
+fuzz: $(INSTALLED) ## test every call of the clients with very many broken answers; EXAMPLES=n (100000: ten minutes)
 	@FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/python -m pytest tests/fuzz --numprocesses 4 $(ARGS)
 
 hostile: $(INSTALLED) ## run waits on hostile vendors in a real triggerer on PostgreSQL; MINUTES=n (15), SEED=n
