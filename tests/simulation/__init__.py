@@ -7,7 +7,8 @@
 - Airflow: ``airflow.py`` is its scheduler and API server, ``workers.py`` runs attempts, ``triggerers.py`` triggers.
 - An attempt: ``carrying_out.py`` is what all share; ``starting.py``, ``gates.py``, ``acting.py``, ``answering.py``,
   ``releasing.py`` and ``triggering.py`` have what each kind of task adds, and what must hold in its lives. For a task
-  that asks people about an approval, that is in ``asking.py``, ``asked.py`` (its trigger) and ``asked_invariants.py``.
+  that asks people about an approval, that is in ``asking.py``, ``asked.py`` (its trigger) and ``asked_invariants.py``;
+  ``question_runs.py`` is for its trigger and that of gates.
 - People: ``people.py`` has what Airflow keeps of a question and an answer, ``asked_people.py`` who answers when.
 - A vendor: ``server.py``, with its executions in ``jobs.py``, approvals and events in ``approvals.py``, webhooks in
   ``pushing.py``, and HTTP in ``network.py``; ``characters.py`` has one for each contract.

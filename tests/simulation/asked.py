@@ -16,13 +16,13 @@ from airflow_provider.exceptions import ReleasePipelineError
 from airflow_provider.execution import Execution, ExecutionState
 from tests.simulation.airflow import Airflow, AirflowError, Task
 from tests.simulation.people import RequiredAction
+from tests.simulation.question_runs import QuestionRun
 from tests.simulation.triggerers import Trigger, TriggerRun
 from tests.simulation.world import Machine, Process, Steps
 
 if TYPE_CHECKING:
     from tests.simulation.workers import Worker
 
-QUESTION_XCOM = "release_question"
 LONGEST_SLEEP = 60.0
 
 
@@ -47,7 +47,7 @@ def time_out(airflow: Airflow, task: Task, trigger: AskTrigger) -> None:
         airflow.resume(task, "resume", "Trigger timeout", "its deferral has timed out")
 
 
-class AskRun(TriggerRun):
+class AskRun(QuestionRun):
     """One run of such a trigger; ``main`` is the process that waits for the vendor, until something ends that."""
 
     trigger: AskTrigger
@@ -149,26 +149,6 @@ class AskRun(TriggerRun):
         except AirflowError:
             return False, None
         return True, self._action
-
-    @property
-    def _action(self) -> RequiredAction | None:
-        return self.task.action if self.trigger.id == self.task.id else None
-
-    def _close(self, why: str, *, is_lost: bool = False) -> Steps[None]:
-        """As ``close``: unless the task asks another question by now."""
-        try:
-            yield from self.airflow.call()
-            asked_now = self.task.xcoms.get(QUESTION_XCOM)
-            if asked_now not in (None, self.trigger.asked_as):
-                return
-            yield from self.airflow.call()
-        except AirflowError:
-            return
-        if self._action and self._action.is_open:
-            self.world.note(str(self), f"closes the question: {why}")
-            is_race = self.task.xcoms.get(QUESTION_XCOM) != asked_now
-            self.world.judge.closes(self, self._action, is_race=is_race, is_lost=is_lost)
-            self._action.is_closed = True
 
     def _on_kill(self) -> Steps[None]:
         """As ``close_if_ended``: it cancels nothing."""

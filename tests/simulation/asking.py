@@ -32,10 +32,11 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionState
+from airflow_provider.links import QUESTION_XCOM
 from airflow_provider.operators.retrying import SAME_AGAIN
 from tests.simulation.airflow import AirflowError, StaleError
 from tests.simulation.answering import AnswerCarrier
-from tests.simulation.asked import QUESTION_XCOM, AskTrigger, time_out
+from tests.simulation.asked import AskTrigger, time_out
 from tests.simulation.asked_people import ask
 from tests.simulation.people import RequiredAction
 from tests.simulation.releasing import ReleaseCarrier

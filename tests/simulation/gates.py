@@ -39,18 +39,19 @@ from airflow_provider.exceptions import (
     ReleasePipelineError,
 )
 from airflow_provider.execution import Execution, ExecutionState
+from airflow_provider.links import QUESTION_XCOM
 from tests.simulation.airflow import NOTICED, Airflow, AirflowError, StaleError, Task
 from tests.simulation.invariants import Judge
 from tests.simulation.jobs import Job
 from tests.simulation.network import CALL
 from tests.simulation.people import RequiredAction, give
+from tests.simulation.question_runs import QuestionRun
 from tests.simulation.starting import StartCarrier
 from tests.simulation.triggerers import Trigger, TriggerRun
 from tests.simulation.workers import Worker
 from tests.simulation.world import Steps
 
 GATES_KEY = "release_gates"
-QUESTION_XCOM = "release_question"
 EARLY_ANSWER = 10.0
 SILENT = 0.15
 """Part of the questions that nobody answers in Airflow."""
@@ -303,7 +304,7 @@ class GateTrigger(Trigger):
         return GateTriggerRun(self, machine)
 
 
-class GateTriggerRun(TriggerRun):
+class GateTriggerRun(QuestionRun):
     """One run of a trigger whose task asks."""
 
     trigger: GateTrigger
@@ -347,7 +348,7 @@ class GateTriggerRun(TriggerRun):
         wait.new_lines()
         if outcome is None:
             return None
-        yield from self._close(outcome)
+        yield from self._close_for(outcome)
         return {"ended": Ended.ELSEWHERE, "outcome": outcome._replace(waited_for=named_exactly(self.trigger.ref))}
 
     def _poll_gate(self) -> Steps[dict[str, Any] | None]:
@@ -363,30 +364,12 @@ class GateTriggerRun(TriggerRun):
             return None
         state = ExecutionState.SUCCEEDED if status == APPROVE else ExecutionState.FAILED
         outcome = Outcome(Ending.FINISHED, {"state": state}, waited_for=f"gate {number} of {job.id}")
-        yield from self._close(outcome)
+        yield from self._close_for(outcome)
         return {"ended": Ended.ELSEWHERE, "outcome": outcome}
 
-    def _close(self, outcome: Outcome) -> Steps[None]:
-        if not self.trigger.asks:
-            return
-        try:
-            yield from self.airflow.call()
-            asked_now = self.task.xcoms.get(QUESTION_XCOM)
-            if asked_now not in (None, self.trigger.asked_as):
-                return
-            yield from self.airflow.call()
-        except AirflowError:
-            return
-        if self._action and self._action.is_open:
-            self.world.note(str(self), f"closes the question: {decided_elsewhere(outcome)}")
-            is_race = self.task.xcoms.get(QUESTION_XCOM) != asked_now
-            self.world.judge.closes(self, self._action, is_race=is_race)
-            self._action.is_closed = True
-
-    @property
-    def _action(self) -> RequiredAction | None:
-        """The question, as long as no other attempt has taken it over."""
-        return self.task.action if self.trigger.id == self.task.id else None
+    def _close_for(self, outcome: Outcome) -> Steps[None]:
+        if self.trigger.asks:
+            yield from self._close(str(decided_elsewhere(outcome)))
 
     def _judge_seen(self, seen: TaskSeen, waited: float, frozen_for: float) -> Steps[tuple[Verdict, str]]:
         if not self.trigger.asks:
@@ -423,7 +406,7 @@ class GateJudge(Judge):
         job, number = action.about
         self._given[job, number].add(decision)
 
-    def closes(self, run: Any, action: RequiredAction, *, is_race: bool) -> None:
+    def closes(self, run: Any, action: RequiredAction, *, is_race: bool, is_lost: bool) -> None:
         """A trigger is about to close a question.
 
         :param is_race: whether it was put since the trigger has read which one stands there.

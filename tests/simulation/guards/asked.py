@@ -83,13 +83,6 @@ GUARDS = (
         "if False:",
     ),
     carrier(
-        "a trigger of one approval closes no question but its own",
-        "",
-        "asked:AskRun._close",
-        "if asked_now not in (None, self.trigger.asked_as):",
-        "if False:",
-    ),
-    carrier(
         "a trigger that moved leaves the question open",
         "",
         "asked:AskRun._on_kill",

@@ -10,6 +10,7 @@ OF_BOTH = ("Common", "generation", "waiting")
 """Parts of the places of guards that concern lives of all kinds."""
 _OF_QUESTIONS = ("ask", "ask about a release")
 KINDS = {
+    "question_runs": (*_OF_QUESTIONS, "gate"),
     "simulation.asking": _OF_QUESTIONS,
     "simulation.asked": _OF_QUESTIONS,
     "answer_asked": _OF_QUESTIONS,

@@ -22,7 +22,7 @@ GUARDS = (
     carrier(
         "a trigger closes no question but its own",
         "",
-        "gates:GateTriggerRun._close",
+        "question_runs:QuestionRun._close",
         "if asked_now not in (None, self.trigger.asked_as):",
         "if False:",
     ),
