@@ -127,13 +127,19 @@ class Stage:
             lines = self.airflow.scheduler_log.read_text(errors="replace").splitlines()
             return next((line for line in reversed(lines) if re.search(f"{sent}|{ended}", line)), "")
 
-        def last_of_trigger() -> str:
+        def running_trigger() -> str:
+            """The line of its start. An earlier trigger may end a moment after that."""
             lines = [line for file in folder.glob("*.trigger.*") for line in file.read_text().splitlines()]
             # A line begins with its moment.
-            return max((line for line in lines if re.search(r" starting\"|\"trigger completed\"", line)), default="")
+            started = max((line for line in lines if ' starting"' in line), default="")
+            number = re.search(r"\(ID \d+\)", started)
+            is_over = any(
+                number and number[0] in line for line in lines if '"trigger completed"' in line and line > started
+            )
+            return "" if is_over else started
 
         until(last_of_process, lambda line: re.search(ended, line))
-        until(last_of_trigger, lambda line: ' starting"' in line)
+        until(running_trigger)
 
     @contextmanager
     def stopped_triggerer(self) -> Iterator[None]:
