@@ -55,7 +55,7 @@ fuzzed = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-NOT_CALLS = {"close", "bad_request"}
+NOT_CALLS = {"close"}
 STARTS = {
     "pipelines.run",
     "events.rerun",

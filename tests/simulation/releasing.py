@@ -1,6 +1,7 @@
 """Lives of a task that answers an approval of a release which waits by name: step for step as ``release_answer.py``.
 
-``ServiceStageApprovalOperator``: an answer names the approval and not the release, which may ask again the next day.
+``ServiceStageApprovalOperator``, with the client's ``approvals.py``: an answer names the approval and not the release,
+which may ask again the next day.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider.clients.service_stage.approvals import ACCEPTED_WITHIN, POLL_PAUSE
 from airflow_provider.core.approving import APPROVE, decided_at_the_vendor
 from airflow_provider.core.record import RequestRecord
 from airflow_provider.exceptions import (
@@ -25,9 +27,6 @@ from tests.simulation.airflow import AirflowError, Task
 from tests.simulation.answering import AnswerCarrier, AnswerJudge, AnswerWorker
 from tests.simulation.approvals import NEXT_RELEASE, OURS, WORDS, Approval
 from tests.simulation.world import Steps
-
-TAKEN_WITHIN = 30.0
-POLL_PAUSE = 1.0
 
 
 class ReleaseCarrier(AnswerCarrier):
@@ -130,7 +129,7 @@ class ReleaseCarrier(AnswerCarrier):
         return True
 
     def _wait_until_taken(self, notes: dict[str, Any]) -> Steps[None]:
-        end = self.worker.machine.now + TAKEN_WITHIN
+        end = self.worker.machine.now + ACCEPTED_WITHIN
         while (is_waiting := (yield from self._is_waiting_for(notes))) is not False and self.worker.machine.now < end:
             self.world.point("pause", self.worker)
             yield POLL_PAUSE
